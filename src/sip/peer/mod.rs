@@ -1,0 +1,112 @@
+//! Sources (PBX and BPO accounts) and trunks: who a message comes from, and where a call goes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::Transport;
+use crate::gate::{NumberRange, SourceIndex};
+
+/// Position of a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TrunkIndex(pub u16);
+
+/// An address, with a port where only that port is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Matcher {
+    pub net: IpNet,
+    pub port: Option<u16>,
+}
+
+/// Where to send: a resolved target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Target {
+    /// As configured, for the Request-URI's host part and the logs.
+    pub uri: Arc<str>,
+    pub address: SocketAddr,
+    pub transport: Transport,
+}
+
+/// Headers that carry personal or commercial facts from a trusted source, removed towards the trunk.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct TrustedHeaders {
+    pub professional: Option<Arc<str>>,
+    pub purpose: Option<Arc<str>>,
+}
+
+/// A PBX, dialer or BPO account, as SIP sees it; what it may do is [`crate::gate::SourcePolicy`] at the same position.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Source {
+    pub id: Arc<str>,
+    pub addresses: Vec<Matcher>,
+    pub trusted: TrustedHeaders,
+    /// Trunks it may use; empty: all.
+    pub trunks: Vec<TrunkIndex>,
+    /// Where calls from a trunk to `inbound` numbers go.
+    pub target: Option<Target>,
+    pub inbound: Vec<NumberRange>,
+    /// 403, 603 or 608.
+    pub refuse_with: u16,
+    /// For 608 (RFC 8688): the Call-Info value naming whom to ask for redress.
+    pub redress: Option<Arc<str>>,
+    /// Canvasses: MESSAGE, REFER, SUBSCRIBE and PUBLISH outside a dialog get 405.
+    pub canvasses: bool,
+}
+
+/// How numbers are written towards a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum NumberFormat {
+    AsDialled,
+    E164,
+    National,
+}
+
+/// A carrier.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Trunk {
+    pub id: Arc<str>,
+    pub target: Target,
+    /// Addresses its calls and requests come from; the target's is always among them.
+    pub addresses: Vec<Matcher>,
+    /// Lower first.
+    pub priority: u16,
+    /// Share among those of the same priority.
+    pub weight: u16,
+    pub number_format: NumberFormat,
+}
+
+/// Who sent a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Peer {
+    Source(SourceIndex),
+    Trunk(TrunkIndex),
+    Unknown,
+}
+
+/// Everybody that SIP talks to; replaced whole on reload.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Peers {
+    pub sources: Vec<Source>,
+    pub trunks: Vec<Trunk>,
+    /// Unknown addresses that may still reach emergency numbers.
+    pub emergency_from: Vec<IpNet>,
+    /// Answer unknown sources with silence instead of 403.
+    pub silence_unknown: bool,
+}
+
+impl Peers {
+    /// Who a remote address is: the one given with its port wins for that port; then the longest prefix; a source before a trunk.
+    pub fn identify(&self, _remote: SocketAddr) -> Peer {
+        todo!()
+    }
+}

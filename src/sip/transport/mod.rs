@@ -1,0 +1,1 @@
+//! Sockets: UDP in batches; framing and backpressure. Parses nothing beyond framing.
