@@ -1,7 +1,8 @@
 //! From a dialled string to a number: prefixes, visual separators, escapes, URI parts, mistaken forms. Called for every INVITE
 //! and every line of an import; allocates nothing. Which prefixes and lengths exist is the plan's data.
 
-use super::plan::{Digits, MAX_E164};
+use super::digits::Digits;
+use super::plan::MAX_E164;
 use super::{Category, E164, Number, Plan, ShortCode};
 
 /// Why a dialled string is no number.
