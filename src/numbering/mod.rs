@@ -121,3 +121,6 @@ pub struct Class {
     /// Territory; `None` for foreign and short numbers.
     pub territory: Option<Territory>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,12 @@ impl Plan {
         let (user, offset) = user_part(dialled);
         let (number, parameters) = user.split_once(';').unwrap_or((user, ""));
         let dialled = scan(number).map_err(|error| error.shifted(offset))?;
+        // Whatever was dropped or put before them on the way: the error counts the digits that were dialled.
         self.resolve(&dialled, phone_context(parameters))
+            .map_err(|error| match error {
+                NumberError::Length(_) => NumberError::Length(dialled.count),
+                other => other,
+            })
     }
 
     fn resolve(&self, dialled: &Dialled, context: Option<Dialled>) -> Result<Number, NumberError> {
