@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
+use smallvec::SmallVec;
 
 use super::{Hours, Law};
 use crate::numbering::Territory;
@@ -73,7 +74,8 @@ impl Law {
             }
             day = day.succ_opt()?;
             // A window up to midnight runs on where the next day begins with one.
-            if end == before || end != self.start_of_day(day, territory) {
+            let to_midnight = hours.windows.last().is_some_and(|window| window.1 == SECONDS_PER_DAY);
+            if end == before || !to_midnight || end != self.start_of_day(day, territory) {
                 return Some(end);
             }
         }
@@ -137,12 +139,15 @@ fn change_past(zone: Tz, skipped: NaiveDateTime) -> DateTime<Utc> {
     after
 }
 
+/// Pieces of a day's windows: two in France, one more on the day of a change.
+type Spans = SmallVec<[(DateTime<Utc>, DateTime<Utc>); 4]>;
+
 /// The windows of a local day as `[from, until)` in instants. A change of offset within the day cuts a window in two or
 /// repeats part of it; the pieces are in order.
-fn open_spans(zone: Tz, day: NaiveDate, windows: &[(u32, u32)]) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+fn open_spans(zone: Tz, day: NaiveDate, windows: &[(u32, u32)]) -> Spans {
     let begin = start_of_day(zone, day);
     let end = instant(zone, day, SECONDS_PER_DAY);
-    let mut spans = Vec::with_capacity(windows.len() + 1);
+    let mut spans = Spans::new();
     let mut piece = begin;
     while piece < end {
         let shift = offset(zone, piece.naive_utc());

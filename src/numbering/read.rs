@@ -36,18 +36,17 @@ impl Plan {
     /// with one of the State's country codes; other countries need `+` or `00`, since `90612345678` may as well be an outside
     /// line and a French mobile. A dialling code such as `*31#` is no number.
     pub fn read(&self, dialled: &str) -> Result<Number, NumberError> {
-        let (user, offset) = user_part(dialled);
-        let (number, parameters) = user.split_once(';').unwrap_or((user, ""));
-        let dialled = scan(number).map_err(|error| error.shifted(offset))?;
+        let (begin, uri) = user_part(dialled);
+        let (number, end) = scan(dialled, begin, uri)?;
+        let parameters = dialled.get(end..).and_then(|rest| rest.strip_prefix(';'));
         // Whatever was dropped or put before them on the way: the error counts the digits that were dialled.
-        self.resolve(&dialled, phone_context(parameters))
-            .map_err(|error| match error {
-                NumberError::Length(_) => NumberError::Length(dialled.count),
-                other => other,
-            })
+        self.resolve(&number, parameters).map_err(|error| match error {
+            NumberError::Length(_) => NumberError::Length(number.count),
+            other => other,
+        })
     }
 
-    fn resolve(&self, dialled: &Dialled, context: Option<Dialled>) -> Result<Number, NumberError> {
+    fn resolve(&self, dialled: &Dialled, parameters: Option<&str>) -> Result<Number, NumberError> {
         let digits = dialled.digits.as_slice();
         if dialled.count == 0 {
             return Err(NumberError::Empty);
@@ -66,7 +65,9 @@ impl Plan {
         if let Some(rest) = digits.strip_prefix(self.international_prefix.as_slice()) {
             return self.international(rest);
         }
-        let context = context.map(|context| self.code_of(context.digits.as_slice()).ok_or(NumberError::Context));
+        let context = parameters
+            .and_then(phone_context)
+            .map(|context| self.code_of(context.digits.as_slice()).ok_or(NumberError::Context));
         if let Some(rest) = digits.strip_prefix(self.national_prefix.as_slice()) {
             let national = match context {
                 Some(Ok(code)) if !self.codes[usize::from(code)].national => Err(NumberError::Context),
@@ -184,53 +185,59 @@ struct Dialled {
     count: usize,
 }
 
-/// The user part of a `tel:` or `sip:` URI, or the text as it is; and where it begins.
-fn user_part(text: &str) -> (&str, usize) {
-    let uri = text.trim_start();
-    let scheme = ["tel:", "sip:", "sips:"]
-        .iter()
-        .find(|scheme| {
-            uri.get(..scheme.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-        })
-        .map_or(0, |scheme| scheme.len());
-    let user = uri[scheme..].split('@').next().unwrap_or_default();
-    // A password is no part of the number (RFC 3261 §25.1 userinfo).
-    let user = if scheme > 0 {
-        user.split(':').next().unwrap_or_default()
-    } else {
-        user
+/// Where the user part begins, after blanks and the scheme of a `tel:` or `sip:` URI; and whether there was a scheme.
+fn user_part(text: &str) -> (usize, bool) {
+    let blanks = text.len() - text.trim_start().len();
+    let uri = &text[blanks..];
+    let scheme = |scheme: &&str| {
+        uri.get(..scheme.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
     };
-    (user, text.len() - uri.len() + scheme)
+    let schemed = uri.starts_with(|first: char| first.is_ascii_alphabetic());
+    let scheme = schemed
+        .then(|| ["tel:", "sip:", "sips:"].into_iter().find(scheme))
+        .flatten();
+    (blanks + scheme.map_or(0, str::len), scheme.is_some())
 }
 
 /// The global number of a `;phone-context=+33` parameter; `None` where there is none or it is a domain name.
 fn phone_context(parameters: &str) -> Option<Dialled> {
-    let value = parameters.split(';').take(MAX_PARAMETERS).find_map(|parameter| {
+    let user = parameters.split('@').next()?;
+    let value = user.split(';').take(MAX_PARAMETERS).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.eq_ignore_ascii_case("phone-context").then_some(value)
     })?;
-    scan(value).ok().filter(|context| context.plus && context.count > 0)
+    let (context, _) = scan(value, 0, false).ok()?;
+    (context.plus && context.count > 0).then_some(context)
 }
 
-/// Collects the digits of `text`, skipping what only serves the eye.
-fn scan(text: &str) -> Result<Dialled, NumberError> {
+/// Collects the digits of `text` from the byte `begin` on, skipping what only serves the eye, up to the end of the user part:
+/// its parameters, its host, in a URI also its password (RFC 3261 §25.1 userinfo). Tells where that end is.
+fn scan(text: &str, begin: usize, uri: bool) -> Result<(Dialled, usize), NumberError> {
     let mut dialled = Dialled {
         plus: false,
         digits: Digits::EMPTY,
         count: 0,
     };
-    let mut characters = text.char_indices();
-    while let Some((at, written)) = characters.next() {
-        if at >= MAX_TEXT {
+    let bytes = text.as_bytes();
+    let mut at = begin;
+    while let Some(&byte) = bytes.get(at) {
+        if at - begin >= MAX_TEXT {
             return Err(NumberError::Length(dialled.count));
         }
-        let character = if written == '%' {
-            let escaped = unescape(text.as_bytes().get(at + 1..at + 3)).ok_or(NumberError::Character('%', at))?;
-            characters.nth(1);
-            escaped
-        } else {
-            written
+        let (character, length) = match byte {
+            b';' | b'@' => break,
+            b':' if uri => break,
+            b'%' => match unescape(bytes.get(at + 1..at + 3)) {
+                Some(escaped) => (escaped, 3),
+                None => return Err(NumberError::Character('%', at)),
+            },
+            0..0x80 => (char::from(byte), 1),
+            // `at` only ever moves by whole characters.
+            _ => match text[at..].chars().next() {
+                Some(character) => (character, character.len_utf8()),
+                None => break,
+            },
         };
         match character {
             '0'..='9' => {
@@ -243,8 +250,9 @@ fn scan(text: &str) -> Result<Dialled, NumberError> {
             _ if is_separator(character) => {}
             _ => return Err(NumberError::Character(character, at)),
         }
+        at += length;
     }
-    Ok(dialled)
+    Ok((dialled, at))
 }
 
 /// The ASCII character of two hexadecimal digits (RFC 3986 §2.1).
@@ -279,15 +287,6 @@ fn short_code(digits: &[u8]) -> Option<Number> {
 fn number(digits: &[u8]) -> Option<Number> {
     let step = |value: u64, &digit: &u8| value.saturating_mul(10).saturating_add(digit.into());
     E164::new(digits.iter().fold(0, step)).map(Number::E164)
-}
-
-impl NumberError {
-    fn shifted(self, by: usize) -> Self {
-        match self {
-            Self::Character(character, at) => Self::Character(character, at + by),
-            other => other,
-        }
-    }
 }
 
 /// Longest text read, in bytes: fifteen digits with an escape each, and as many separators.
