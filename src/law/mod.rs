@@ -2,12 +2,31 @@
 //!
 //! Everything is read from `config/law/fr.toml` (embedded, replaceable). This room holds no state about anybody and decides
 //! nothing; [`crate::rules`] does.
+//!
+//! What the rules ask, by subject:
+//! - regimes: [`Law::regime_on`], [`Law::regime_after`];
+//! - local time: [`Law::zone`], [`Law::local`], [`Law::local_day`], [`Law::start_of_day`] (first instant of a local day),
+//!   [`Law::instant`] (first instant at which the day's clock shows a time);
+//! - days: [`Law::is_holiday`], [`Law::opens_on`], [`Law::next_open_day`], [`Law::working_day`] (the n-th one after a day),
+//!   [`Law::is_working_day`], [`easter`];
+//! - hours: [`Hours::window_holds`], [`Hours::day_holds`], [`Law::is_open`], [`Law::next_open`], [`Law::closes`].
 
+mod calendar;
+mod clock;
+mod read;
+mod schema;
+
+use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+
+use calendar::Holiday;
+pub use calendar::easter;
 
 use crate::numbering::{Category, Plan, Territory};
 
@@ -143,33 +162,73 @@ pub struct Law {
     /// The numbering plan, blocks dated.
     pub plan: Plan,
     regimes: Vec<Regime>,
+    /// By the territory's position.
+    places: [Place; Territory::ALL.len()],
+    national_holidays: Vec<Holiday>,
+}
+
+/// What the law file says of a territory.
+#[derive(Clone, Debug)]
+struct Place {
+    zone: Tz,
+    /// Beyond the national ones.
+    holidays: Vec<Holiday>,
 }
 
 /// Why a law file is unusable: which file, line, key, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {key}: {message}", file = file.display())]
 #[allow(missing_docs)]
 pub struct LawError {
     pub file: PathBuf,
+    /// From one; zero where the file cannot be read at all.
     pub line: usize,
+    /// Dotted, such as `regime[1].hours.windows[0]`; `toml` where the text is no TOML, `file` where no key is at fault.
     pub key: String,
     pub message: String,
+}
+
+impl fmt::Display for LawError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}: {}:", self.line, self.key)?;
+        }
+        write!(f, " {}", self.message)
+    }
 }
 
 impl Law {
     /// The law file compiled into the binary.
     pub fn embedded() -> Arc<Self> {
-        todo!()
+        static EMBEDDED: LazyLock<Arc<Law>> = LazyLock::new(|| {
+            // Part of the program: a test reads it, so no build ships a bad one.
+            let law = Law::parse(EMBEDDED_TEXT, Path::new("config/law/fr.toml"));
+            Arc::new(law.unwrap_or_else(|error| panic!("the embedded law file: {error}")))
+        });
+        Arc::clone(&EMBEDDED)
     }
 
     /// Reads a law file.
-    pub fn load(_file: &Path) -> Result<Self, LawError> {
-        todo!()
+    pub fn load(file: &Path) -> Result<Self, LawError> {
+        let unreadable = |message: String| LawError {
+            file: file.to_owned(),
+            line: 0,
+            key: "file".to_owned(),
+            message,
+        };
+        let mut text = String::new();
+        std::fs::File::open(file)
+            .and_then(|open| open.take(MAX_FILE + 1).read_to_string(&mut text))
+            .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+        if text.len() as u64 > MAX_FILE {
+            return Err(unreadable(format!("expected a law file of at most {MAX_FILE} bytes")));
+        }
+        Self::parse(&text, file)
     }
 
     /// Reads a law file's text; `file` names it in errors.
-    pub fn parse(_text: &str, _file: &Path) -> Result<Self, LawError> {
-        todo!()
+    pub fn parse(text: &str, file: &Path) -> Result<Self, LawError> {
+        read::law(text, file)
     }
 
     /// All regimes, oldest first.
@@ -188,19 +247,197 @@ impl Law {
     }
 
     /// Time zone of a territory.
-    pub fn zone(&self, _territory: Territory) -> chrono_tz::Tz {
-        todo!()
+    pub fn zone(&self, territory: Territory) -> Tz {
+        self.place(territory).zone
     }
 
-    /// Is the local day a public holiday [jour férié] under `which`, in the territory?
-    pub fn is_holiday(&self, _day: NaiveDate, _territory: Territory, _which: Holidays) -> bool {
-        todo!()
+    fn place(&self, territory: Territory) -> &Place {
+        &self.places[territory as usize]
     }
 }
 
-impl Hours {
-    /// Is the local time within a window? Says nothing of the day.
-    pub fn window_holds(&self, _time: NaiveTime) -> bool {
-        todo!()
+/// The shipped law file.
+const EMBEDDED_TEXT: &str = include_str!("../../config/law/fr.toml");
+
+/// Largest law file read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Working days within which a request for a call is answered, where a regime does not say (R.223-4).
+const DEFAULT_REQUESTED_WORKING_DAYS: u8 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbering::Category::{
+        ExtendedMobile, ExtendedPolyvalent, GeneralInterest, Geographic, Mobile, Npv, Platform, Polyvalent, Premium,
+        Premium089, Short, ShortFree, Special, SpecialFree,
+    };
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn set(categories: &[Category]) -> CategorySet {
+        categories
+            .iter()
+            .fold(CategorySet::default(), |set, category| set.with(*category))
+    }
+
+    #[test]
+    fn each_day_has_its_regime() {
+        let law = Law::embedded();
+        for (on, name) in [
+            ("2022-12-31", None),
+            ("2023-01-01", Some("fr-2023-01")),
+            ("2023-02-28", Some("fr-2023-01")),
+            ("2023-03-01", Some("fr-2023-03")),
+            ("2025-12-31", Some("fr-2023-03")),
+            ("2026-01-01", Some("fr-2026-01")),
+            ("2026-08-10", Some("fr-2026-01")),
+            ("2026-08-11", Some("fr-2026-08")),
+            ("2030-01-01", Some("fr-2026-08")),
+        ] {
+            assert_eq!(law.regime_on(day(on)).map(|regime| &*regime.name), name, "{on}");
+        }
+        assert_eq!(&*law.regime_after(day("2026-08-10")).unwrap().name, "fr-2026-08");
+        assert!(law.regime_after(day("2026-08-11")).is_none());
+        assert_eq!(law.regimes().len(), 4);
+    }
+
+    #[test]
+    fn rules_stand_in_the_order_in_which_they_answer() {
+        use RuleKind::{Bloctel, CallerId, Consent, Frequency, Hours, Opposition, Refusal, Sector};
+        let law = Law::embedded();
+        let optout = [CallerId, Sector, Refusal, Opposition, Bloctel, Hours, Frequency];
+        let expected: [&[RuleKind]; 4] = [
+            &[CallerId, Sector, Opposition, Bloctel],
+            &optout,
+            &optout,
+            &[CallerId, Sector, Refusal, Opposition, Consent, Hours, Frequency],
+        ];
+        for (regime, rules) in law.regimes().iter().zip(expected) {
+            assert_eq!(regime.rules, rules, "{}", regime.name);
+        }
+    }
+
+    #[test]
+    fn decree_2022_1313_is_what_the_contract_says() {
+        let law = Law::embedded();
+        let regime = law.regime_on(day("2023-03-01")).unwrap();
+        assert_eq!(regime.automated, set(&[Npv, Platform, SpecialFree, Special]));
+        assert_eq!(regime.manual, set(&[Npv, Geographic, Polyvalent, SpecialFree, Special]));
+        let hours = regime.hours.as_ref().unwrap();
+        assert_eq!(hours.days, [true, true, true, true, true, false, false]);
+        assert_eq!(hours.windows, [(36_000, 46_800), (50_400, 72_000)]);
+        assert_eq!(hours.holidays, Holidays::National);
+        assert_eq!(regime.frequency, Some(Frequency { max: 4, days: 30 }));
+        assert_eq!(regime.refusal, Some(RefusalTerm::Days(60)));
+        assert_eq!(regime.bloctel_fresh_days, Some(30));
+        assert_eq!(
+            regime.banned_sectors,
+            [Sector::EnergyRenovation, Sector::TrainingAccount]
+        );
+        assert_eq!(
+            regime.consent,
+            ConsentTerm {
+                lifts_bloctel: true,
+                lifts_hours: true,
+                required: false,
+                max_days: None,
+                slot_max_minutes: None
+            }
+        );
+        assert_eq!(regime.requested_working_days, 5);
+    }
+
+    #[test]
+    fn opt_in_needs_consent_for_a_year_and_knows_no_bloctel() {
+        let law = Law::embedded();
+        let regime = law.regime_on(day("2026-08-11")).unwrap();
+        assert_eq!(regime.refusal, Some(RefusalTerm::UntilNewConsent));
+        assert_eq!(regime.bloctel_fresh_days, None);
+        let banned = [
+            Sector::EnergyRenovation,
+            Sector::HomeAdaptation,
+            Sector::TrainingAccount,
+        ];
+        assert_eq!(regime.banned_sectors, banned);
+        assert_eq!(
+            regime.consent,
+            ConsentTerm {
+                lifts_bloctel: false,
+                lifts_hours: true,
+                required: true,
+                max_days: Some(365),
+                slot_max_minutes: Some(60)
+            }
+        );
+        assert_eq!(regime.hours, law.regime_on(day("2023-03-01")).unwrap().hours);
+        assert_eq!(regime.frequency, Some(Frequency { max: 4, days: 30 }));
+    }
+
+    #[test]
+    fn the_first_regime_has_no_hours_no_frequency_and_no_term_of_refusal() {
+        let law = Law::embedded();
+        let regime = law.regime_on(day("2023-01-01")).unwrap();
+        assert_eq!(
+            (regime.hours.as_ref(), regime.frequency, regime.refusal),
+            (None, None, None)
+        );
+        assert!(regime.consent.lifts_bloctel && !regime.consent.lifts_hours);
+    }
+
+    /// regulation.md §1.3, row by row: (category, automated, manual) since 2026-01-01.
+    #[test]
+    fn what_a_call_may_show_follows_the_plan() {
+        let law = Law::embedded();
+        for on in ["2026-01-01", "2026-08-11"] {
+            let regime = law.regime_on(day(on)).unwrap();
+            for (category, automated, manual) in [
+                (Geographic, false, true),
+                (Polyvalent, false, true),
+                (Mobile, false, false),
+                (Npv, true, true),
+                (Platform, true, false),
+                (GeneralInterest, true, false),
+                (ExtendedMobile, true, false),
+                (ExtendedPolyvalent, true, false),
+                (SpecialFree, true, true),
+                (Special, true, true),
+                (Premium, true, true),
+                (Premium089, false, false),
+                (ShortFree, true, true),
+                (Short, false, false),
+                (Category::Directory, false, false),
+                (Category::Emergency, false, false),
+                (Category::Unallocated, false, false),
+                (Category::Foreign, false, false),
+            ] {
+                assert_eq!(
+                    regime.automated.contains(category),
+                    automated,
+                    "{on} automated {category:?}"
+                );
+                assert_eq!(regime.manual.contains(category), manual, "{on} manual {category:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named() {
+        let error = Law::load(Path::new("no/such/law.toml")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("no/such/law.toml: cannot be read:"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_shipped_file_is_the_embedded_one() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/law/fr.toml");
+        assert_eq!(
+            Law::load(&file).unwrap().regimes().len(),
+            Law::embedded().regimes().len()
+        );
     }
 }

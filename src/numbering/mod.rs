@@ -5,9 +5,14 @@
 
 mod e164;
 mod plan;
+mod read;
+mod spec;
+mod trie;
 
 pub use e164::{E164, Masked, ShortCode};
-pub use plan::{BlockSpec, NumberError, Plan, PlanError};
+pub use plan::Plan;
+pub use read::NumberError;
+pub use spec::{BlockSpec, CodeSpec, PlanError, PlanSpec};
 
 use serde::{Deserialize, Serialize};
 
@@ -91,11 +96,27 @@ pub enum Territory {
     Polynesia,
 }
 
+impl Territory {
+    /// All of them, by position.
+    pub const ALL: [Self; 10] = [
+        Self::Metropole,
+        Self::Guadeloupe,
+        Self::Guyane,
+        Self::Martinique,
+        Self::Reunion,
+        Self::Mayotte,
+        Self::SaintPierre,
+        Self::NewCaledonia,
+        Self::WallisFutuna,
+        Self::Polynesia,
+    ];
+}
+
 /// Category and territory of a number on a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
     /// Category in the plan.
     pub category: Category,
-    /// Territory; `None` for foreign numbers.
+    /// Territory; `None` for foreign and short numbers.
     pub territory: Option<Territory>,
 }
