@@ -37,6 +37,12 @@ fn without_quotes(value: &str) -> &str {
         .map_or(value, |(inner, _)| inner)
 }
 
+/// A whole number of decimal digits alone; `None` where anything else stands or it does not fit.
+pub(super) fn digits(text: &str) -> Option<u64> {
+    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    good.then(|| text.parse().ok()).flatten()
+}
+
 /// One `;name[=value]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Param<'a> {
@@ -177,6 +183,116 @@ fn end_of_comment(bytes: &[u8]) -> Option<usize> {
         at += 1;
         if depth == 0 {
             return Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(value: &str) -> Vec<&str> {
+        split_values(value).collect()
+    }
+
+    #[test]
+    fn values_split_at_commas_outside_quotes_brackets_and_comments() {
+        for (value, expected) in [
+            ("", vec![]),
+            (" \r\n ", vec![]),
+            ("a", vec!["a"]),
+            ("a,b", vec!["a", "b"]),
+            (" a ,\r\n b\t", vec!["a", "b"]),
+            ("a,,b", vec!["a", "", "b"]),
+            ("a,", vec!["a", ""]),
+            (r#""x, y" <sip:a@b>, c"#, vec![r#""x, y" <sip:a@b>"#, "c"]),
+            (r#""x\", y" <sip:a@b>, c"#, vec![r#""x\", y" <sip:a@b>"#, "c"]),
+            ("<sip:a,b@c;d=e,f>;g=h, i", vec!["<sip:a,b@c;d=e,f>;g=h", "i"]),
+            (
+                r"120 (one, \) (two, three)), 30",
+                vec![r"120 (one, \) (two, three))", "30"],
+            ),
+            ("\"é, à\" <sip:a@b>, ü", vec!["\"é, à\" <sip:a@b>", "ü"]),
+            // Never closed: one value, malformed as a whole.
+            (r#""x, y"#, vec![r#""x, y"#]),
+            ("<sip:a@b, c", vec!["<sip:a@b, c"]),
+            ("(a, b", vec!["(a, b"]),
+            (r#""x\"#, vec![r#""x\"#]),
+        ] {
+            assert_eq!(split(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_split_at_semicolons_outside_quotes() {
+        let all: Vec<_> = Params::new(r#" a = 1 ; flag;q="x;y";e= "#)
+            .map(|param| (param.name, param.value))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                ("a", Some("1")),
+                ("flag", None),
+                ("q", Some(r#""x;y""#)),
+                ("e", Some(""))
+            ]
+        );
+        assert_eq!(Params::new(r#"q="x;y""#).value("Q"), Some("x;y"));
+        assert_eq!(Params::new("lr").value("lr"), Some(""));
+        assert_eq!(Params::new("lr").value("l"), None);
+    }
+
+    #[test]
+    fn malformed_parameters_are_told_apart() {
+        for good in [
+            "",
+            "tag=a",
+            "a;b=c",
+            "tag=YWJj==",
+            "received=2001:db8::9:255",
+            "received=[2001:db8::1]",
+            r#"x="a,b;c""#,
+            "a\r\n = b",
+        ] {
+            assert!(params_are_well_formed(good, "tag"), "{good:?}");
+        }
+        for bad in [
+            ";",
+            "a;",
+            ";;,;,,",
+            "=a",
+            "a=b c",
+            "a=b,c",
+            "tag=a;TAG=b",
+            r#"x="a"#,
+            r#"x="a"b"#,
+            "x=<y>",
+            "é=a",
+        ] {
+            assert!(!params_are_well_formed(bad, "tag"), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joining_split_values_gives_the_same_values(values in proptest::collection::vec(r#"[a-z]{1,5}|"[a-z, \\\\"]{0,5}"|<[a-z,]{0,5}>"#, 1..6)) {
+            let values: Vec<String> = values.into_iter().filter(|value| split_values(value).count() == 1).collect();
+            let joined = values.join(" ,\r\n ");
+            prop_assume!(values.iter().all(|value| end_of_item(value, b',') == value.len()));
+            prop_assume!(values.iter().filter(|value| value.starts_with('"')).all(|value| unquote(&value[1..]).is_some_and(|(_, rest)| rest.is_empty())));
+            prop_assert_eq!(split(&joined), values);
+        }
+
+        #[test]
+        fn any_text_splits_without_losing_or_overlapping(text in "[\\PC\"<>(),;\\\\ \t\r\n]{0,40}") {
+            let mut last = 0;
+            for (start, end) in Values::new(&text) {
+                prop_assert!(last <= start && start <= end && end <= text.len());
+                prop_assert_eq!(trim(&text[start..end]), &text[start..end]);
+                last = end;
+            }
         }
     }
 }

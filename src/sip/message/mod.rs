@@ -7,14 +7,18 @@ mod lex;
 mod names;
 mod parse;
 mod response;
+#[cfg(test)]
+mod tests;
 mod typed;
+mod uri;
 mod write;
 
 pub use edit::Edit;
 pub use lex::split_values;
 pub use parse::{Limits, ParseCause, ParseError};
 pub use response::{Response, Snippet, phrase};
-pub use typed::{CSeq, HostPort, NameAddr, Uri, Via};
+pub use typed::{CSeq, NameAddr, Via};
+pub use uri::{HostPort, Uri};
 
 use std::fmt;
 
@@ -265,7 +269,7 @@ impl Message {
 
     /// Max-Forwards; `None` where absent.
     pub fn max_forwards(&self) -> Option<u8> {
-        let value = self.first(Header::MaxForwards).and_then(typed::digits)?;
+        let value = self.first(Header::MaxForwards).and_then(lex::digits)?;
         u8::try_from(value).ok()
     }
 

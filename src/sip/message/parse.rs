@@ -3,9 +3,8 @@
 
 use bytes::{Buf, Bytes};
 
-use super::lex::{is_lws, split_values, trim};
+use super::lex::{digits, is_lws, split_values, trim};
 use super::names::is_token;
-use super::typed::digits;
 use super::{CSeq, Header, HeaderSpan, Message, Method, NameAddr, Uri, Via};
 
 /// Bounds on a message; one beyond them is refused before anything is stored of it.

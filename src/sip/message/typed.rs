@@ -1,180 +1,13 @@
-//! Typed, borrowed views of values: URI, name-addr, Via, CSeq. No allocation.
+//! Typed, borrowed views of values: name-addr, Via, CSeq. No allocation.
 //!
 //! Reading is as liberal as it can be without two readers seeing different things: white space and folding wherever the
 //! grammar has LWS, any visible character in a user part; but never a second `@`, a stray comma, or an open quote.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use super::Method;
-use super::lex::{Params, cut, is_lws, params_are_well_formed, trim, unquote};
+use super::lex::{Params, cut, digits, is_lws, params_are_well_formed, trim, unquote};
 use super::names::is_token;
+use super::uri::{HostPort, Uri, transport};
 use crate::sip::Transport;
-
-/// Host and port; the host may be a name, IPv4, or IPv6 in brackets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct HostPort<'a> {
-    pub host: &'a str,
-    pub port: Option<u16>,
-}
-
-impl<'a> HostPort<'a> {
-    /// Parses `host [":" port]`; white space is allowed around the colon, as in a Via.
-    pub fn parse(text: &'a str) -> Option<Self> {
-        let (host, rest) = if text.starts_with('[') {
-            text.split_at(text.find(']')? + 1)
-        } else {
-            text.split_at(text.find(':').unwrap_or(text.len()))
-        };
-        let (host, rest) = (trim(host), trim(rest));
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let good = match inner {
-            Some(address) => {
-                address.contains(':')
-                    && address
-                        .bytes()
-                        .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
-            }
-            // The underscore is in no RFC, but in many host names of containers and test rigs.
-            None => {
-                !host.is_empty()
-                    && host
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-            }
-        };
-        if !good {
-            return None;
-        }
-        let port = match rest.strip_prefix(':') {
-            Some(port) => Some(u16::try_from(digits(trim(port))?).ok()?),
-            None if rest.is_empty() => None,
-            None => return None,
-        };
-        Some(Self { host, port })
-    }
-
-    /// The address where the host is one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        let Some(address) = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) else {
-            return self.host.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
-        };
-        if let Ok(address) = address.parse::<Ipv6Addr>() {
-            return Some(IpAddr::V6(address));
-        }
-        // RFC 3261's grammar made senders write three colons before an embedded IPv4 address (RFC 5118 §4.10).
-        let (head, tail) = address.split_once(":::")?;
-        let mut buffer = [0_u8; 64];
-        let mended = join(&mut buffer, &[head, "::", tail])?;
-        mended.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
-    }
-}
-
-/// A URI: `sip:`, `sips:`, `tel:`, `urn:` or any other scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Uri<'a> {
-    pub raw: &'a str,
-    /// As written; compare case-insensitively.
-    pub scheme: &'a str,
-    /// User part without password, escapes as written; for `tel:` the number with its parameters; for `urn:` what follows.
-    /// `None` where there is none or it is empty.
-    pub user: Option<&'a str>,
-    pub host_port: Option<HostPort<'a>>,
-    /// From the first `;` after the host (for `tel:` after the number), without it.
-    pub params: &'a str,
-    /// From the `?`, without it.
-    pub headers: &'a str,
-}
-
-impl<'a> Uri<'a> {
-    /// Parses; `None` where no URI.
-    pub fn parse(text: &'a str) -> Option<Self> {
-        let (scheme, rest) = text.split_once(':')?;
-        let mut letters = scheme.bytes();
-        let good = letters.next()?.is_ascii_alphabetic()
-            && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-            && !rest.is_empty()
-            && !text
-                .bytes()
-                .any(|byte| byte <= b' ' || byte == 0x7f || b"<>\"".contains(&byte));
-        if !good {
-            return None;
-        }
-        let bare = Self {
-            raw: text,
-            scheme,
-            user: None,
-            host_port: None,
-            params: "",
-            headers: "",
-        };
-        if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
-            Self::parse_sip(bare, rest)
-        } else if scheme.eq_ignore_ascii_case("tel") {
-            let (_, params) = cut(rest, b';');
-            Some(Self {
-                user: Some(rest),
-                params,
-                ..bare
-            })
-        } else if scheme.eq_ignore_ascii_case("urn") {
-            Some(Self {
-                user: Some(rest),
-                ..bare
-            })
-        } else {
-            Some(bare)
-        }
-    }
-
-    fn parse_sip(bare: Self, rest: &'a str) -> Option<Self> {
-        let (user, rest) = match rest.split_once('@') {
-            // A second `@` would let us and the next hop read two different users.
-            Some((_, rest)) if rest.contains('@') => return None,
-            Some((userinfo, rest)) => (Some(cut(userinfo, b':').0).filter(|user| !user.is_empty()), rest),
-            None => (None, rest),
-        };
-        let (rest, headers) = cut(rest, b'?');
-        let (host_port, params) = cut(rest, b';');
-        Some(Self {
-            user,
-            host_port: Some(HostPort::parse(host_port)?),
-            params,
-            headers,
-            ..bare
-        })
-    }
-
-    /// Value of a parameter (empty for a flag), name case-insensitive.
-    pub fn param(&self, name: &str) -> Option<&'a str> {
-        // Parentheses and quotes mean nothing in a URI: every `;` separates.
-        self.params
-            .split(';')
-            .map(|param| cut(param, b'='))
-            .find(|(written, _)| same_unescaped(written, name))
-            .map(|(_, value)| value)
-    }
-
-    /// Transport named by the parameter, or by the scheme (`sips`).
-    pub fn transport(&self) -> Option<Transport> {
-        if self.scheme.eq_ignore_ascii_case("sips") {
-            return Some(Transport::Tls);
-        }
-        self.param("transport").and_then(transport)
-    }
-
-    /// `urn:service:sos` and its sub-services (RFC 5031).
-    pub fn is_emergency_service(&self) -> bool {
-        let service = self.user.unwrap_or_default();
-        let sos = "service:sos";
-        self.scheme.eq_ignore_ascii_case("urn")
-            && service
-                .get(..sos.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(sos))
-            && matches!(service.as_bytes().get(sos.len()), None | Some(b'.'))
-    }
-}
 
 /// A name-addr or addr-spec with header parameters (From, To, Contact, Route, P-Asserted-Identity).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,48 +162,123 @@ impl<'a> CSeq<'a> {
     }
 }
 
-/// A whole number of decimal digits alone; `None` where anything else stands or it does not fit.
-pub(super) fn digits(text: &str) -> Option<u64> {
-    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    good.then(|| text.parse().ok()).flatten()
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-fn transport(name: &str) -> Option<Transport> {
-    [
-        ("udp", Transport::Udp),
-        ("tcp", Transport::Tcp),
-        ("tls", Transport::Tls),
-    ]
-    .into_iter()
-    .find(|(known, _)| name.eq_ignore_ascii_case(known))
-    .map(|(_, transport)| transport)
-}
+    use super::*;
 
-/// `%6C%72` is `lr` (RFC 3261 §19.1.4).
-fn same_unescaped(written: &str, name: &str) -> bool {
-    if !written.contains('%') {
-        return written.eq_ignore_ascii_case(name);
+    #[test]
+    fn addresses_are_taken_apart() {
+        for (text, display, uri, params) in [
+            ("<sip:a@b>", None, "sip:a@b", ""),
+            ("<sip:a@b;c=d>;tag=e", None, "sip:a@b;c=d", "tag=e"),
+            ("sip:a@b;c=d;tag=e", None, "sip:a@b", "c=d;tag=e"),
+            ("A. Bell <sip:a@b> ; tag=e", Some("A. Bell"), "sip:a@b", " tag=e"),
+            ("caller<sip:a@b>", Some("caller"), "sip:a@b", ""),
+            (
+                "\"Bell, A \\\" <x>\"\r\n <sip:a@b>",
+                Some("Bell, A \\\" <x>"),
+                "sip:a@b",
+                "",
+            ),
+            ("\"\" <sip:a@b>", Some(""), "sip:a@b", ""),
+            ("Jérôme <sip:a@b>", Some("Jérôme"), "sip:a@b", ""),
+            ("tel:+33612345678", None, "tel:+33612345678", ""),
+        ] {
+            let address = NameAddr::parse(text).unwrap_or_else(|| panic!("{text:?}"));
+            assert_eq!(
+                (address.display, address.uri.raw, address.params),
+                (display, uri, params),
+                "{text:?}"
+            );
+        }
     }
-    let bytes = written.as_bytes();
-    let mut at = 0;
-    let unescaped = std::iter::from_fn(|| {
-        let &byte = bytes.get(at)?;
-        let hex = |offset: usize| bytes.get(at + offset).and_then(|&digit| char::from(digit).to_digit(16));
-        let (byte, width) = match (byte, hex(1), hex(2)) {
-            (b'%', Some(high), Some(low)) => (u8::try_from(high * 16 + low).unwrap_or(b'%'), 3),
-            _ => (byte, 1),
-        };
-        at += width;
-        Some(byte.to_ascii_lowercase())
-    });
-    unescaped.eq(name.bytes().map(|byte| byte.to_ascii_lowercase()))
-}
 
-fn join<'b>(buffer: &'b mut [u8], parts: &[&str]) -> Option<&'b str> {
-    let mut at = 0;
-    for part in parts {
-        buffer.get_mut(at..at + part.len())?.copy_from_slice(part.as_bytes());
-        at += part.len();
+    #[test]
+    fn addresses_that_could_be_read_in_two_ways_are_refused() {
+        for text in [
+            "",
+            "\"open <sip:a@b>",
+            "\"x\" sip:a@b",
+            "< sip:a@b >",
+            "<sip:a@b",
+            "<sip:a@b> x",
+            "<sip:a@b>, <sip:c@d>",
+            "Bell, Alexander <sip:a@b>",
+            "sip:a@b <sip:c@d>",
+            "sip:a@b?Subject=x",
+            "sip:a,b@c",
+            "sip:b;x=y@c",
+        ] {
+            assert_eq!(NameAddr::parse(text), None, "{text:?}");
+        }
     }
-    std::str::from_utf8(&buffer[..at]).ok()
+
+    #[test]
+    fn tags_are_found_whatever_their_case_and_white_space() {
+        let tag = |text: &'static str| NameAddr::parse(text).unwrap().tag();
+        assert_eq!(tag("<sip:a@b>;x=\"tag=no\";TAG = yes"), Some("yes"));
+        assert_eq!(tag("<sip:a@b;tag=no>"), None);
+        assert_eq!(tag("<sip:a@b>;tag="), None);
+    }
+
+    #[test]
+    fn vias_are_taken_apart() {
+        let via = Via::parse("SIP  /   2.0\r\n /UDP\r\n    192.0.2.2 : 5070 ;branch = z9hG4bK1;rport").unwrap();
+        assert_eq!(via.transport, Some(Transport::Udp));
+        assert_eq!((via.sent_by.host, via.sent_by.port), ("192.0.2.2", Some(5070)));
+        assert_eq!(
+            (via.branch(), via.param("rport"), via.param("received")),
+            (Some("z9hG4bK1"), Some(""), None)
+        );
+        assert_eq!(Via::parse("SIP/2.0/WSS h").unwrap().transport, None);
+        assert_eq!(
+            Via::parse("SIP/2.0/tls [2001:db8::1]:5061").unwrap().transport,
+            Some(Transport::Tls)
+        );
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0 h",
+            "HTTP/1.1/TCP h",
+            "SIP/2.0/UDP h x",
+            "SIP/2.0/UDP ;branch=a",
+            ";",
+        ] {
+            assert_eq!(Via::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cseqs_stay_below_two_to_the_31() {
+        let number = |text: &'static str| CSeq::parse(text).map(|cseq| (cseq.number, cseq.name));
+        assert_eq!(number("0009\r\n  INVITE"), Some((9, "INVITE")));
+        assert_eq!(number("2147483647 ACK"), Some((2_147_483_647, "ACK")));
+        for text in [
+            "",
+            "1",
+            "INVITE",
+            "2147483648 ACK",
+            "36893488147419103232 ACK",
+            "-1 ACK",
+            "+1 ACK",
+            "1 A B",
+            "1 A@",
+        ] {
+            assert_eq!(number(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_view_panic(text in "[\\PC\"<>(),;:@%?/=\\[\\]\\\\ \t\r\n]{0,60}") {
+            let _ = Uri::parse(&text);
+            let _ = Uri::parse(&format!("sip:{text}")).map(|uri| (uri.param("lr"), uri.host_port.map(|host| host.ip())));
+            let _ = NameAddr::parse(&text).map(|address| address.tag());
+            let _ = Via::parse(&format!("SIP/2.0/UDP {text}")).map(|via| via.branch());
+            let _ = CSeq::parse(&text);
+        }
+    }
 }
