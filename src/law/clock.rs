@@ -196,3 +196,300 @@ fn offset(zone: Tz, utc: NaiveDateTime) -> chrono::FixedOffset {
 }
 
 const SECONDS_PER_DAY: u32 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::law::Holidays;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    /// Hours of every day.
+    fn always(windows: &[(u32, u32)]) -> Hours {
+        Hours {
+            days: [true; 7],
+            windows: windows.to_vec(),
+            holidays: Holidays::None,
+        }
+    }
+
+    fn decree() -> Hours {
+        Law::embedded()
+            .regime_on(day("2026-09-01"))
+            .unwrap()
+            .hours
+            .clone()
+            .unwrap()
+    }
+
+    const H: u32 = 3600;
+
+    /// regulation.md §1.4: the zones, by what ten in the morning means in winter and in summer.
+    #[test]
+    fn ten_in_the_morning_of_every_territory() {
+        let law = Law::embedded();
+        for (territory, winter, summer) in [
+            (Territory::Metropole, "09:00", "08:00"),
+            (Territory::Guadeloupe, "14:00", "14:00"),
+            (Territory::Guyane, "13:00", "13:00"),
+            (Territory::Martinique, "14:00", "14:00"),
+            (Territory::Reunion, "06:00", "06:00"),
+            (Territory::Mayotte, "07:00", "07:00"),
+            (Territory::SaintPierre, "13:00", "12:00"),
+            (Territory::NewCaledonia, "23:00", "23:00"),
+            (Territory::WallisFutuna, "22:00", "22:00"),
+            (Territory::Polynesia, "20:00", "20:00"),
+        ] {
+            for (date, utc) in [("2027-01-13", winter), ("2027-07-13", summer)] {
+                let instant = law.instant(day(date), 10 * H, territory);
+                assert_eq!(instant.format("%H:%M").to_string(), utc, "{territory:?} {date}");
+                assert_eq!(
+                    law.local(instant, territory),
+                    day(date).and_hms_opt(10, 0, 0).unwrap(),
+                    "{territory:?}"
+                );
+                assert_eq!(law.local_day(instant, territory), day(date));
+            }
+        }
+    }
+
+    #[test]
+    fn windows_are_half_open() {
+        let hours = decree();
+        for (time, holds) in [
+            ("09:59:59", false),
+            ("10:00:00", true),
+            ("12:59:59.999", true),
+            ("13:00:00", false),
+            ("13:59:59", false),
+            ("14:00:00", true),
+            ("19:59:59", true),
+            ("20:00:00", false),
+            ("00:00:00", false),
+        ] {
+            assert_eq!(hours.window_holds(time.parse().unwrap()), holds, "{time}");
+        }
+        let whole = always(&[(0, 24 * H)]);
+        assert!(whole.window_holds("00:00:00".parse().unwrap()) && whole.window_holds("23:59:59.999".parse().unwrap()));
+    }
+
+    #[test]
+    fn days_begin_at_their_first_instant() {
+        let law = Law::embedded();
+        for (territory, date, begins) in [
+            (Territory::Metropole, "2026-10-25", "2026-10-24T22:00:00Z"), // 25 hours long
+            (Territory::Metropole, "2026-10-26", "2026-10-25T23:00:00Z"),
+            (Territory::Metropole, "2027-03-28", "2027-03-27T23:00:00Z"), // 23 hours long
+            (Territory::Metropole, "2027-03-29", "2027-03-28T22:00:00Z"),
+            (Territory::SaintPierre, "2027-03-14", "2027-03-14T03:00:00Z"),
+            (Territory::SaintPierre, "2027-03-15", "2027-03-15T02:00:00Z"),
+            (Territory::Polynesia, "2026-08-11", "2026-08-11T10:00:00Z"),
+            (Territory::WallisFutuna, "2026-08-11", "2026-08-10T12:00:00Z"),
+        ] {
+            assert_eq!(
+                law.start_of_day(day(date), territory),
+                at(begins),
+                "{territory:?} {date}"
+            );
+        }
+    }
+
+    /// Zones that skip or repeat midnight: no territory's today, but a law file may name any.
+    #[test]
+    fn a_day_without_midnight_begins_after_the_gap_and_one_with_two_at_the_first() {
+        for (zone, date, begins) in [
+            (chrono_tz::America::Asuncion, "2023-10-01", "2023-10-01T04:00:00Z"),
+            (chrono_tz::Asia::Beirut, "2024-03-31", "2024-03-30T22:00:00Z"),
+            (chrono_tz::Asia::Beirut, "2024-10-27", "2024-10-26T22:00:00Z"), // 23:00 comes twice, midnight once
+            (chrono_tz::America::Havana, "2024-11-03", "2024-11-03T04:00:00Z"),
+            (chrono_tz::Pacific::Apia, "2011-12-30", "2011-12-30T10:00:00Z"), // the day that Samoa skipped whole
+        ] {
+            assert_eq!(start_of_day(zone, day(date)), at(begins), "{zone} {date}");
+        }
+    }
+
+    #[test]
+    fn a_skipped_time_means_the_change_and_a_repeated_one_its_first() {
+        let paris = chrono_tz::Europe::Paris;
+        assert_eq!(instant(paris, day("2027-03-28"), 2 * H), at("2027-03-28T01:00:00Z"));
+        assert_eq!(
+            instant(paris, day("2027-03-28"), 2 * H + 1800),
+            at("2027-03-28T01:00:00Z")
+        );
+        assert_eq!(instant(paris, day("2027-03-28"), 3 * H), at("2027-03-28T01:00:00Z"));
+        assert_eq!(
+            instant(paris, day("2026-10-25"), 2 * H + 1800),
+            at("2026-10-25T00:30:00Z")
+        );
+        assert_eq!(instant(paris, day("2026-10-25"), 3 * H), at("2026-10-25T02:00:00Z"));
+        assert_eq!(
+            instant(paris, day("2026-10-25"), 24 * H),
+            start_of_day(paris, day("2026-10-26"))
+        );
+    }
+
+    #[test]
+    fn the_next_opening_passes_over_breaks_weekends_holidays_and_changes_of_offset() {
+        let law = Law::embedded();
+        let hours = decree();
+        for (territory, from, opens) in [
+            (Territory::Metropole, "2026-09-01T08:00:00Z", "2026-09-01T08:00:00Z"), // open already
+            (Territory::Metropole, "2026-09-01T07:59:59Z", "2026-09-01T08:00:00Z"),
+            (Territory::Metropole, "2026-09-01T11:00:00Z", "2026-09-01T12:00:00Z"), // lunch
+            (Territory::Metropole, "2026-09-01T18:00:00Z", "2026-09-02T08:00:00Z"), // evening
+            (Territory::Metropole, "2026-09-04T18:00:00Z", "2026-09-07T08:00:00Z"), // weekend
+            (Territory::Metropole, "2026-10-23T18:00:00Z", "2026-10-26T09:00:00Z"), // winter time begins
+            (Territory::Metropole, "2027-03-26T19:00:00Z", "2027-03-30T08:00:00Z"), // summer time and Easter Monday
+            (Territory::Metropole, "2026-12-24T19:00:00Z", "2026-12-28T09:00:00Z"), // Christmas and a weekend
+            (Territory::SaintPierre, "2027-03-12T23:00:00Z", "2027-03-15T12:00:00Z"), // North American dates
+            (Territory::Polynesia, "2026-09-05T05:00:00Z", "2026-09-05T05:00:00Z"), // still Friday, 19:00
+            (Territory::Polynesia, "2026-09-05T06:00:00Z", "2026-09-07T20:00:00Z"),
+            (Territory::WallisFutuna, "2026-09-06T21:00:00Z", "2026-09-06T22:00:00Z"), // Monday already
+        ] {
+            assert_eq!(
+                law.next_open(&hours, at(from), territory),
+                Some(at(opens)),
+                "{territory:?} {from}"
+            );
+        }
+        let never = Hours {
+            days: [false; 7],
+            ..hours
+        };
+        assert_eq!(
+            law.next_open(&never, at("2026-09-01T08:00:00Z"), Territory::Metropole),
+            None
+        );
+    }
+
+    #[test]
+    fn windows_at_night_follow_the_clock_through_both_changes() {
+        let law = Law::embedded();
+        let paris = Territory::Metropole;
+        let half_past_two = always(&[(2 * H, 2 * H + 1800)]);
+        // 02:00-02:30 comes twice on 25 October 2026...
+        let next = |from: &str| law.next_open(&half_past_two, at(from), paris);
+        assert_eq!(next("2026-10-25T00:30:00Z"), Some(at("2026-10-25T01:00:00Z")));
+        assert_eq!(
+            law.closes(&half_past_two, at("2026-10-25T00:10:00Z"), paris),
+            Some(at("2026-10-25T00:30:00Z"))
+        );
+        assert_eq!(
+            law.closes(&half_past_two, at("2026-10-25T01:10:00Z"), paris),
+            Some(at("2026-10-25T01:30:00Z"))
+        );
+        // ... and not at all on 28 March 2027.
+        assert_eq!(next("2027-03-27T01:30:00Z"), Some(at("2027-03-29T00:00:00Z")));
+        // A window over the change is one hour longer or shorter.
+        let night = always(&[(H, 5 * H)]);
+        assert_eq!(
+            law.closes(&night, at("2026-10-24T23:00:00Z"), paris),
+            Some(at("2026-10-25T04:00:00Z"))
+        );
+        assert_eq!(
+            law.closes(&night, at("2027-03-28T00:00:00Z"), paris),
+            Some(at("2027-03-28T03:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn a_window_closes_at_its_end_and_one_to_midnight_with_the_next_days() {
+        let law = Law::embedded();
+        let paris = Territory::Metropole;
+        let hours = decree();
+        assert_eq!(
+            law.closes(&hours, at("2026-09-01T10:59:59Z"), paris),
+            Some(at("2026-09-01T11:00:00Z"))
+        );
+        assert_eq!(
+            law.closes(&hours, at("2026-09-01T17:00:00Z"), paris),
+            Some(at("2026-09-01T18:00:00Z"))
+        );
+        assert_eq!(law.closes(&hours, at("2026-09-01T11:00:00Z"), paris), None);
+        let whole = Hours {
+            windows: vec![(0, 24 * H)],
+            ..decree()
+        };
+        // Monday to Friday round the clock: closes on Saturday at midnight.
+        assert_eq!(
+            law.closes(&whole, at("2026-09-01T11:00:00Z"), paris),
+            Some(at("2026-09-04T22:00:00Z"))
+        );
+        assert_eq!(
+            law.closes(&always(&[(0, 24 * H)]), at("2026-09-01T11:00:00Z"), paris),
+            None
+        );
+        let evening = always(&[(20 * H, 24 * H)]);
+        assert_eq!(
+            law.closes(&evening, at("2026-09-01T20:00:00Z"), paris),
+            Some(at("2026-09-01T22:00:00Z"))
+        );
+        let touching = always(&[(10 * H, 12 * H), (12 * H, 14 * H)]);
+        assert_eq!(
+            law.closes(&touching, at("2026-09-01T09:00:00Z"), paris),
+            Some(at("2026-09-01T12:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_do_not_panic() {
+        let law = Law::embedded();
+        let hours = decree();
+        for territory in Territory::ALL {
+            for instant in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+                let local = law.local(instant, territory);
+                let _ = law.start_of_day(local.date(), territory);
+                let _ = law.instant(local.date(), 24 * H, territory);
+                let _ = law.next_open(&hours, instant, territory);
+                let _ = law.closes(&always(&[(0, 24 * H)]), instant, territory);
+                let _ = law.is_open(&hours, instant, territory);
+            }
+            for date in [NaiveDate::MIN, NaiveDate::MAX] {
+                let _ = law.instant(date, 12 * H, territory);
+            }
+        }
+    }
+
+    fn any_zone() -> impl Strategy<Value = Tz> {
+        (0..chrono_tz::TZ_VARIANTS.len()).prop_map(|index| chrono_tz::TZ_VARIANTS[index])
+    }
+
+    proptest! {
+        #[test]
+        fn a_day_begins_at_the_first_instant_that_has_its_date(zone in any_zone(), days in 0i64..40_000) {
+            let date = day("1970-01-01") + Duration::days(days);
+            let start = start_of_day(zone, date);
+            prop_assert!(local(zone, start).date() >= date);
+            prop_assert!(local(zone, start - Duration::seconds(1)).date() < date);
+        }
+
+        #[test]
+        fn the_next_opening_is_open_and_nothing_between_is(
+            territory in prop::sample::select(Territory::ALL.to_vec()),
+            seconds in 1_672_531_200i64..1_900_000_000,
+        ) {
+            let law = Law::embedded();
+            let hours = decree();
+            let from = DateTime::from_timestamp(seconds, 0).unwrap();
+            let next = law.next_open(&hours, from, territory).unwrap();
+            prop_assert!(next >= from && law.is_open(&hours, next, territory));
+            let mut between = from;
+            while between < next {
+                prop_assert!(!law.is_open(&hours, between, territory), "{between}");
+                between += Duration::minutes(1);
+            }
+            prop_assert!(next == from || !law.is_open(&hours, next - Duration::seconds(1), territory));
+            let closes = law.closes(&hours, next, territory).unwrap();
+            prop_assert!(!law.is_open(&hours, closes, territory));
+            prop_assert!(law.is_open(&hours, closes - Duration::seconds(1), territory));
+        }
+    }
+}

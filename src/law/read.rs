@@ -124,7 +124,7 @@ fn regime(table: RegimeTable, at: Range<usize>) -> Result<Regime, Fault> {
         manual,
         hours: table.hours,
         frequency: table.frequency.map(Spanned::into_inner),
-        refusal: table.refusal.map(refusal).transpose()?,
+        refusal: table.refusal.as_ref().map(refusal).transpose()?,
         bloctel_fresh_days: table.bloctel.map(|bloctel| bloctel.fresh_days.into_inner()),
         banned_sectors: table.sector.map(|sector| sector.banned).unwrap_or_default(),
         consent,
@@ -171,14 +171,11 @@ fn categories(list: &[Spanned<Category>]) -> Result<CategorySet, Fault> {
         })
 }
 
-fn refusal(table: Spanned<RefusalTable>) -> Result<RefusalTerm, Fault> {
+fn refusal(table: &Spanned<RefusalTable>) -> Result<RefusalTerm, Fault> {
     match (table.get_ref().days, &table.get_ref().until) {
         (Some(days), None) => Ok(RefusalTerm::Days(days)),
         (None, Some(_)) => Ok(RefusalTerm::UntilNewConsent),
-        _ => Err(fault(
-            &table,
-            "expected either `days = 60` or `until = \"new-consent\"`",
-        )),
+        _ => Err(fault(table, "expected either `days = 60` or `until = \"new-consent\"`")),
     }
 }
 
@@ -276,8 +273,7 @@ fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
 
 /// Line of a byte position, from one.
 fn line_of(text: &str, position: usize) -> usize {
-    let before = text.as_bytes().get(..position).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// The dotted key whose value or name holds a place of the text, such as `regime[1].hours.windows[0]`; `toml` where the text
@@ -322,3 +318,6 @@ fn consider(span: &Range<usize>, path: &str, at: &Range<usize>, best: &mut (usiz
 
 /// The one country whose kinds of rules this program knows.
 const COUNTRY: &str = "FR";
+
+#[cfg(test)]
+mod tests;

@@ -233,8 +233,11 @@ impl<'de> Deserialize<'de> for Windows {
                 "expected at least one window such as [\"10:00\", \"13:00\"]",
             ));
         }
-        if windows.windows(2).any(|pair| pair[0].1 > pair[1].0) {
-            return Err(D::Error::custom("expected windows in order, none overlapping another"));
+        if let Some(pair) = windows.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+            let written = written(pair[1]);
+            return Err(D::Error::custom(format!(
+                "{written}: expected windows in order, none overlapping another"
+            )));
         }
         Ok(Self(windows))
     }
@@ -246,7 +249,10 @@ impl<'de> Deserialize<'de> for Window {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let (from, until) = <(Clock, Clock)>::deserialize(d)?;
         if from.0 >= until.0 {
-            return Err(D::Error::custom("expected a window that ends after it begins"));
+            let written = written((from.0, until.0));
+            return Err(D::Error::custom(format!(
+                "{written}: expected a window that ends after it begins"
+            )));
         }
         Ok(Self((from.0, until.0)))
     }
@@ -270,6 +276,11 @@ fn clock(text: &str) -> Option<u32> {
     let (hours, minutes): (u32, u32) = (two(hours)?, two(minutes)?);
     let valid = hours < 24 && minutes < 60 || hours == 24 && minutes == 0;
     valid.then_some(hours * 3600 + minutes * 60)
+}
+
+fn written((from, until): (u32, u32)) -> String {
+    let (hours, minutes) = (from / 3600, from / 60 % 60);
+    format!("{hours:02}:{minutes:02} to {:02}:{:02}", until / 3600, until / 60 % 60)
 }
 
 /// A date of four, two and two digits; years that the calendar can work with.

@@ -3,6 +3,7 @@
 //! Any dialled form becomes one key ([`E164`]) or a short code; a plan read from data says which category and
 //! territory a number has. This room knows neither SIP messages nor law.
 
+mod digits;
 mod e164;
 mod plan;
 mod read;
@@ -120,3 +121,6 @@ pub struct Class {
     /// Territory; `None` for foreign and short numbers.
     pub territory: Option<Territory>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! From a dialled string to a number: prefixes, visual separators, escapes, URI parts, mistaken forms. Called for every INVITE
 //! and every line of an import; allocates nothing. Which prefixes and lengths exist is the plan's data.
 
-use super::plan::{Digits, MAX_E164};
+use super::digits::Digits;
+use super::plan::MAX_E164;
 use super::{Category, E164, Number, Plan, ShortCode};
 
 /// Why a dialled string is no number.
@@ -38,7 +39,12 @@ impl Plan {
         let (user, offset) = user_part(dialled);
         let (number, parameters) = user.split_once(';').unwrap_or((user, ""));
         let dialled = scan(number).map_err(|error| error.shifted(offset))?;
+        // Whatever was dropped or put before them on the way: the error counts the digits that were dialled.
         self.resolve(&dialled, phone_context(parameters))
+            .map_err(|error| match error {
+                NumberError::Length(_) => NumberError::Length(dialled.count),
+                other => other,
+            })
     }
 
     fn resolve(&self, dialled: &Dialled, context: Option<Dialled>) -> Result<Number, NumberError> {
