@@ -3,16 +3,29 @@
 //! Compact forms and folding are understood. One allocation for the spans of a message, none per header.
 
 mod edit;
+mod lex;
+mod names;
 mod parse;
 mod response;
+#[cfg(test)]
+mod tests;
 mod typed;
+mod uri;
+mod write;
 
 pub use edit::Edit;
+pub use lex::split_values;
 pub use parse::{Limits, ParseCause, ParseError};
-pub use response::{Response, Snippet};
-pub use typed::{CSeq, HostPort, NameAddr, Uri, Via, split_values};
+pub use response::{Response, Snippet, phrase};
+pub use typed::{CSeq, NameAddr, Via};
+pub use uri::{HostPort, Uri};
+
+use std::fmt;
 
 use bytes::Bytes;
+
+use names::same_name;
+use parse::StartSpans;
 
 /// Request methods by name (case-sensitive, RFC 3261 §7.1); others are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,10 +117,10 @@ pub enum StartLine<'a> {
 }
 
 /// One parsed message: the bytes as received, and where things lie in them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message {
     pub(super) raw: Bytes,
-    pub(super) start: parse::StartSpans,
+    pub(super) start: StartSpans,
     pub(super) headers: Vec<HeaderSpan>,
     /// First byte of the body.
     pub(super) body_start: u32,
@@ -120,42 +133,67 @@ impl Message {
     /// Via, From, To, Call-ID, CSeq present once and well-formed, CSeq method matching, Content-Length no larger than what is there.
     /// The error still holds the message where it could be answered with 400.
     pub fn parse(raw: Bytes) -> Result<Self, ParseError> {
-        parse::parse(raw, &Limits::default())
+        Self::parse_within(raw, &Limits::default())
     }
 
-    /// The bytes as received.
+    /// [`Message::parse`] with bounds of one's own.
+    pub fn parse_within(raw: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+        parse::parse(raw, limits)
+    }
+
+    /// The bytes as received, without line ends before the start line and bytes after the body (RFC 3261 §7.5, §18.3).
     pub fn raw(&self) -> &Bytes {
         &self.raw
     }
 
-    /// First line.
+    /// First line. A phrase that is not UTF-8 is given as empty; it is forwarded as it is.
     pub fn start_line(&self) -> StartLine<'_> {
-        todo!()
+        match self.start {
+            StartSpans::Request { method, uri, .. } => StartLine::Request {
+                method,
+                name: self.method_name(),
+                uri: self.text(uri),
+            },
+            StartSpans::Response { status, phrase, .. } => StartLine::Response {
+                status,
+                phrase: self.text(phrase),
+            },
+        }
     }
 
     /// The method of a request; that of the CSeq for a response.
     pub fn method(&self) -> Method {
-        todo!()
+        match self.start {
+            StartSpans::Request { method, .. } | StartSpans::Response { method, .. } => method,
+        }
+    }
+
+    /// Name of a request's method; empty for a response.
+    pub fn method_name(&self) -> &str {
+        match self.start {
+            StartSpans::Request { name, .. } => self.text(name),
+            StartSpans::Response { .. } => "",
+        }
     }
 
     /// Is it a request?
     pub fn is_request(&self) -> bool {
-        matches!(self.start_line(), StartLine::Request { .. })
+        matches!(self.start, StartSpans::Request { .. })
     }
 
     /// Request-URI of a request; empty for a response.
     pub fn request_uri(&self) -> &str {
-        match self.start_line() {
-            StartLine::Request { uri, .. } => uri,
-            StartLine::Response { .. } => "",
+        match self.start {
+            StartSpans::Request { uri, .. } => self.text(uri),
+            StartSpans::Response { .. } => "",
         }
     }
 
     /// Status of a response; 0 for a request.
     pub fn status(&self) -> u16 {
-        match self.start_line() {
-            StartLine::Response { status, .. } => status,
-            StartLine::Request { .. } => 0,
+        match self.start {
+            StartSpans::Response { status, .. } => status,
+            StartSpans::Request { .. } => 0,
         }
     }
 
@@ -164,9 +202,20 @@ impl Message {
         &self.headers
     }
 
-    /// The raw text of a span's value (folding not undone; white space around it left out).
-    pub fn value(&self, _span: &HeaderSpan) -> &str {
-        todo!()
+    /// The raw text of a span's value (folding not undone; white space around it left out). Empty where it is not UTF-8, which
+    /// the parser allows only in headers that the proxy does not need.
+    pub fn value(&self, span: &HeaderSpan) -> &str {
+        self.text((span.value_start, span.value_end))
+    }
+
+    /// The bytes of a span's value.
+    pub fn value_bytes(&self, span: &HeaderSpan) -> &[u8] {
+        self.bytes((span.value_start, span.value_end))
+    }
+
+    /// The bytes of a span's name, as written.
+    pub fn name_bytes(&self, span: &HeaderSpan) -> &[u8] {
+        self.bytes((span.start, span.start + u32::from(span.name_len)))
     }
 
     /// Raw value of the first header of that kind.
@@ -177,9 +226,12 @@ impl Message {
             .map(|span| self.value(span))
     }
 
-    /// Raw value of the first header with that name (case-insensitive), for configured trusted headers.
-    pub fn named(&self, _name: &str) -> Option<&str> {
-        todo!()
+    /// Raw value of the first header with that name (case-insensitive, compact form or long), for configured trusted headers.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|span| same_name(self.name_bytes(span), name.as_bytes()))
+            .map(|span| self.value(span))
     }
 
     /// Comma-separated values of all headers of that kind, in order; commas in quotes and angle brackets do not split.
@@ -217,11 +269,40 @@ impl Message {
 
     /// Max-Forwards; `None` where absent.
     pub fn max_forwards(&self) -> Option<u8> {
-        self.first(Header::MaxForwards).and_then(|value| value.parse().ok())
+        let value = self.first(Header::MaxForwards).and_then(lex::digits)?;
+        u8::try_from(value).ok()
     }
 
     /// The body.
     pub fn body(&self) -> &[u8] {
-        &self.raw[self.body_start as usize..self.body_end as usize]
+        self.bytes((self.body_start, self.body_end))
+    }
+
+    /// Where the Request-URI of a request lies.
+    fn uri_span(&self) -> Option<(usize, usize)> {
+        match self.start {
+            StartSpans::Request { uri: (start, end), .. } => Some((start as usize, end as usize)),
+            StartSpans::Response { .. } => None,
+        }
+    }
+
+    fn bytes(&self, (start, end): (u32, u32)) -> &[u8] {
+        self.raw.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    fn text(&self, span: (u32, u32)) -> &str {
+        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+}
+
+/// Start line and headers hold phone numbers, which never reach a log: only the shape is shown.
+impl fmt::Debug for Message {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Message")
+            .field("method", &self.method())
+            .field("status", &self.status())
+            .field("headers", &self.headers.len())
+            .field("bytes", &self.raw.len())
+            .finish_non_exhaustive()
     }
 }

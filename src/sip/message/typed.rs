@@ -1,66 +1,19 @@
-//! Typed, borrowed views of values: URI, name-addr, Via, CSeq. No allocation.
+//! Typed, borrowed views of values: name-addr, Via, CSeq. No allocation.
+//!
+//! Reading is as liberal as it can be without two readers seeing different things: white space and folding wherever the
+//! grammar has LWS, any visible character in a user part; but never a second `@`, a stray comma, or an open quote.
 
 use super::Method;
+use super::lex::{Params, cut, digits, is_lws, params_are_well_formed, trim, unquote};
+use super::names::is_token;
+use super::uri::{HostPort, Uri, transport};
 use crate::sip::Transport;
-use std::net::IpAddr;
-
-/// Host and port; the host may be a name, IPv4, or IPv6 in brackets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct HostPort<'a> {
-    pub host: &'a str,
-    pub port: Option<u16>,
-}
-
-impl HostPort<'_> {
-    /// The address where the host is one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        todo!()
-    }
-}
-
-/// A URI: `sip:`, `sips:`, `tel:`, `urn:` or any other scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Uri<'a> {
-    pub raw: &'a str,
-    /// As written; compare case-insensitively.
-    pub scheme: &'a str,
-    /// User part without password, escapes as written; for `tel:` the number with its parameters; for `urn:` what follows.
-    pub user: Option<&'a str>,
-    pub host_port: Option<HostPort<'a>>,
-    /// From the first `;` after the host, without it.
-    pub params: &'a str,
-    /// From the `?`, without it.
-    pub headers: &'a str,
-}
-
-impl<'a> Uri<'a> {
-    /// Parses; `None` where no URI.
-    pub fn parse(_text: &'a str) -> Option<Self> {
-        todo!()
-    }
-
-    /// Value of a parameter (empty for a flag), name case-insensitive.
-    pub fn param(&self, _name: &str) -> Option<&'a str> {
-        todo!()
-    }
-
-    /// Transport named by the parameter, or by the scheme (`sips`).
-    pub fn transport(&self) -> Option<Transport> {
-        todo!()
-    }
-
-    /// `urn:service:sos` and its sub-services (RFC 5031).
-    pub fn is_emergency_service(&self) -> bool {
-        todo!()
-    }
-}
 
 /// A name-addr or addr-spec with header parameters (From, To, Contact, Route, P-Asserted-Identity).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct NameAddr<'a> {
+    /// Without its quotes; escapes and folding as written.
     pub display: Option<&'a str>,
     pub uri: Uri<'a>,
     /// Parameters after the URI, without the first `;`.
@@ -69,18 +22,69 @@ pub struct NameAddr<'a> {
 
 impl<'a> NameAddr<'a> {
     /// Parses; `None` where malformed.
-    pub fn parse(_value: &'a str) -> Option<Self> {
-        todo!()
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let value = trim(value);
+        let (display, rest) = if let Some(quoted) = value.strip_prefix('"') {
+            let (display, rest) = unquote(quoted)?;
+            let rest = trim(rest);
+            if !rest.starts_with('<') {
+                return None;
+            }
+            (Some(display), rest)
+        } else {
+            match value.find('<') {
+                Some(at) => {
+                    let display = trim(&value[..at]);
+                    // What could be taken for a second value or for an addr-spec of its own must be quoted.
+                    if display.bytes().any(|byte| b",;:\">".contains(&byte)) {
+                        return None;
+                    }
+                    (Some(display).filter(|display| !display.is_empty()), &value[at..])
+                }
+                None => return Self::parse_addr_spec(value),
+            }
+        };
+        let (uri, rest) = rest.strip_prefix('<')?.split_once('>')?;
+        let rest = trim(rest);
+        let params = match rest.strip_prefix(';') {
+            Some(params) => params,
+            None if rest.is_empty() => "",
+            None => return None,
+        };
+        Some(Self {
+            display,
+            uri: Uri::parse(uri)?,
+            params,
+        })
     }
 
-    /// Value of a header parameter.
-    pub fn param(&self, _name: &str) -> Option<&'a str> {
-        todo!()
+    /// Without angle brackets every `;` starts a header parameter, and `?` and `,` may not stand (RFC 3261 §20).
+    fn parse_addr_spec(value: &'a str) -> Option<Self> {
+        let (uri, params) = cut(value, b';');
+        let uri = trim(uri);
+        if uri.bytes().any(|byte| b"?,".contains(&byte)) || params.contains('@') {
+            return None;
+        }
+        Some(Self {
+            display: None,
+            uri: Uri::parse(uri)?,
+            params,
+        })
+    }
+
+    /// Value of a header parameter, without quotes.
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        Params::new(self.params).value(name)
     }
 
     /// The tag.
     pub fn tag(&self) -> Option<&'a str> {
         self.param("tag").filter(|tag| !tag.is_empty())
+    }
+
+    /// Its parameters follow the grammar, and there is one tag at most.
+    pub(super) fn is_well_formed(&self) -> bool {
+        params_are_well_formed(self.params, "tag")
     }
 }
 
@@ -96,19 +100,41 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// Parses; `None` where malformed.
-    pub fn parse(_value: &'a str) -> Option<Self> {
-        todo!()
+    /// Parses; `None` where malformed. The version may be another than 2.0, so that a request of SIP/7.0 can be answered.
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let raw = trim(value);
+        let (protocol, rest) = raw.split_once('/')?;
+        let (version, rest) = rest.split_once('/')?;
+        let rest = trim(rest);
+        let (name, rest) = rest.split_at(rest.bytes().position(is_lws)?);
+        if !trim(protocol).eq_ignore_ascii_case("SIP")
+            || !is_token(trim(version).as_bytes())
+            || !is_token(name.as_bytes())
+        {
+            return None;
+        }
+        let (sent_by, params) = cut(rest, b';');
+        Some(Self {
+            raw,
+            transport: transport(name),
+            sent_by: HostPort::parse(trim(sent_by))?,
+            params,
+        })
     }
 
     /// Value of a parameter (empty for a flag such as `rport`).
-    pub fn param(&self, _name: &str) -> Option<&'a str> {
-        todo!()
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        Params::new(self.params).value(name)
     }
 
     /// The branch.
     pub fn branch(&self) -> Option<&'a str> {
         self.param("branch").filter(|branch| !branch.is_empty())
+    }
+
+    /// Its parameters follow the grammar, there is one branch at most, and it is more than the magic cookie.
+    pub(super) fn is_well_formed(&self) -> bool {
+        params_are_well_formed(self.params, "branch") && self.branch() != Some("z9hG4bK")
     }
 }
 
@@ -123,12 +149,136 @@ pub struct CSeq<'a> {
 
 impl<'a> CSeq<'a> {
     /// Parses; `None` where malformed or over 2^31-1.
-    pub fn parse(_value: &'a str) -> Option<Self> {
-        todo!()
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let value = trim(value);
+        let (number, name) = value.split_at(value.bytes().position(is_lws)?);
+        let number = u32::try_from(digits(number)?).ok().filter(|&number| number < 1 << 31)?;
+        let name = trim(name);
+        is_token(name.as_bytes()).then(|| Self {
+            number,
+            method: Method::from_name(name),
+            name,
+        })
     }
 }
 
-/// Splits a header value at its commas, those in quotes, angle brackets and comments apart; white space around each is left out.
-pub fn split_values(_value: &str) -> impl Iterator<Item = &str> {
-    std::iter::empty()
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        for (text, display, uri, params) in [
+            ("<sip:a@b>", None, "sip:a@b", ""),
+            ("<sip:a@b;c=d>;tag=e", None, "sip:a@b;c=d", "tag=e"),
+            ("sip:a@b;c=d;tag=e", None, "sip:a@b", "c=d;tag=e"),
+            ("A. Bell <sip:a@b> ; tag=e", Some("A. Bell"), "sip:a@b", " tag=e"),
+            ("caller<sip:a@b>", Some("caller"), "sip:a@b", ""),
+            (
+                "\"Bell, A \\\" <x>\"\r\n <sip:a@b>",
+                Some("Bell, A \\\" <x>"),
+                "sip:a@b",
+                "",
+            ),
+            ("\"\" <sip:a@b>", Some(""), "sip:a@b", ""),
+            ("Jérôme <sip:a@b>", Some("Jérôme"), "sip:a@b", ""),
+            ("tel:+33612345678", None, "tel:+33612345678", ""),
+        ] {
+            let address = NameAddr::parse(text).unwrap_or_else(|| panic!("{text:?}"));
+            assert_eq!(
+                (address.display, address.uri.raw, address.params),
+                (display, uri, params),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_that_could_be_read_in_two_ways_are_refused() {
+        for text in [
+            "",
+            "\"open <sip:a@b>",
+            "\"x\" sip:a@b",
+            "< sip:a@b >",
+            "<sip:a@b",
+            "<sip:a@b> x",
+            "<sip:a@b>, <sip:c@d>",
+            "Bell, Alexander <sip:a@b>",
+            "sip:a@b <sip:c@d>",
+            "sip:a@b?Subject=x",
+            "sip:a,b@c",
+            "sip:b;x=y@c",
+        ] {
+            assert_eq!(NameAddr::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_found_whatever_their_case_and_white_space() {
+        let tag = |text: &'static str| NameAddr::parse(text).unwrap().tag();
+        assert_eq!(tag("<sip:a@b>;x=\"tag=no\";TAG = yes"), Some("yes"));
+        assert_eq!(tag("<sip:a@b;tag=no>"), None);
+        assert_eq!(tag("<sip:a@b>;tag="), None);
+    }
+
+    #[test]
+    fn vias_are_taken_apart() {
+        let via = Via::parse("SIP  /   2.0\r\n /UDP\r\n    192.0.2.2 : 5070 ;branch = z9hG4bK1;rport").unwrap();
+        assert_eq!(via.transport, Some(Transport::Udp));
+        assert_eq!((via.sent_by.host, via.sent_by.port), ("192.0.2.2", Some(5070)));
+        assert_eq!(
+            (via.branch(), via.param("rport"), via.param("received")),
+            (Some("z9hG4bK1"), Some(""), None)
+        );
+        assert_eq!(Via::parse("SIP/2.0/WSS h").unwrap().transport, None);
+        assert_eq!(
+            Via::parse("SIP/2.0/tls [2001:db8::1]:5061").unwrap().transport,
+            Some(Transport::Tls)
+        );
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0 h",
+            "HTTP/1.1/TCP h",
+            "SIP/2.0/UDP h x",
+            "SIP/2.0/UDP ;branch=a",
+            ";",
+        ] {
+            assert_eq!(Via::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cseqs_stay_below_two_to_the_31() {
+        let number = |text: &'static str| CSeq::parse(text).map(|cseq| (cseq.number, cseq.name));
+        assert_eq!(number("0009\r\n  INVITE"), Some((9, "INVITE")));
+        assert_eq!(number("2147483647 ACK"), Some((2_147_483_647, "ACK")));
+        for text in [
+            "",
+            "1",
+            "INVITE",
+            "2147483648 ACK",
+            "36893488147419103232 ACK",
+            "-1 ACK",
+            "+1 ACK",
+            "1 A B",
+            "1 A@",
+        ] {
+            assert_eq!(number(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_view_panic(text in "[\\PC\"<>(),;:@%?/=\\[\\]\\\\ \t\r\n]{0,60}") {
+            let _ = Uri::parse(&text);
+            let _ = Uri::parse(&format!("sip:{text}")).map(|uri| (uri.param("lr"), uri.host_port.map(|host| host.ip())));
+            let _ = NameAddr::parse(&text).map(|address| address.tag());
+            let _ = Via::parse(&format!("SIP/2.0/UDP {text}")).map(|via| via.branch());
+            let _ = CSeq::parse(&text);
+        }
+    }
 }

@@ -1,0 +1,298 @@
+//! Pieces of the grammar that every value shares: white space, quotes, parameters, comma-separated values. No allocation.
+
+/// SP, HTAB, and the line ends of a folded value (RFC 3261 §25.1, LWS).
+pub(super) fn is_lws(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Without the LWS around it.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
+}
+
+/// What stands before and after the first `at`, an ASCII character; all and nothing where there is none.
+pub(super) fn cut(text: &str, at: u8) -> (&str, &str) {
+    text.split_once(char::from(at)).unwrap_or((text, ""))
+}
+
+/// Splits after the closing quote of a quoted string whose opening quote has been read: its content and the rest.
+pub(super) fn unquote(text: &str) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some((&text[..at], &text[at + 1..]));
+        }
+        at += 2;
+    }
+}
+
+/// Removes the quotes of a folded or plain value that is one quoted string.
+fn without_quotes(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(unquote)
+        .filter(|(_, rest)| rest.is_empty())
+        .map_or(value, |(inner, _)| inner)
+}
+
+/// A whole number of decimal digits alone; `None` where anything else stands or it does not fit.
+pub(super) fn digits(text: &str) -> Option<u64> {
+    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    good.then(|| text.parse().ok()).flatten()
+}
+
+/// One `;name[=value]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Param<'a> {
+    /// As written, from name to value.
+    pub(super) raw: &'a str,
+    pub(super) name: &'a str,
+    /// `None` for a flag; quotes left on.
+    pub(super) value: Option<&'a str>,
+}
+
+/// Parameters separated by `;` outside quotes.
+#[derive(Clone, Debug)]
+pub(super) struct Params<'a> {
+    rest: Option<&'a str>,
+}
+
+impl<'a> Params<'a> {
+    pub(super) fn new(params: &'a str) -> Self {
+        Self {
+            rest: Some(params).filter(|params| !trim(params).is_empty()),
+        }
+    }
+
+    /// Value of the first parameter of that name, without quotes; empty for a flag.
+    pub(super) fn value(mut self, name: &str) -> Option<&'a str> {
+        self.find(|param| param.name.eq_ignore_ascii_case(name))
+            .map(|param| without_quotes(param.value.unwrap_or_default()))
+    }
+}
+
+impl<'a> Iterator for Params<'a> {
+    type Item = Param<'a>;
+
+    fn next(&mut self) -> Option<Param<'a>> {
+        let text = self.rest?;
+        let end = end_of_item(text, b';');
+        self.rest = text.get(end + 1..);
+        let raw = trim(&text[..end]);
+        Some(match raw.split_once('=') {
+            Some((name, value)) => Param {
+                raw,
+                name: trim(name),
+                value: Some(trim(value)),
+            },
+            None => Param {
+                raw,
+                name: raw,
+                value: None,
+            },
+        })
+    }
+}
+
+/// Every parameter has a token for a name and no stray separator in its value, and `unique` stands once at most.
+/// Values are read liberally: tags with `=`, and `received` with a bare IPv6 address (RFC 5118 §4.5), are common.
+pub(super) fn params_are_well_formed(params: &str, unique: &str) -> bool {
+    let mut seen = false;
+    Params::new(params).all(|param| {
+        let again = param.name.eq_ignore_ascii_case(unique) && std::mem::replace(&mut seen, true);
+        let value = param.value.unwrap_or_default();
+        let good = match value.strip_prefix('"') {
+            Some(quoted) => unquote(quoted).is_some_and(|(_, rest)| rest.is_empty()),
+            None => !value
+                .bytes()
+                .any(|byte| byte <= b' ' || byte == 0x7f || b",;<>\"".contains(&byte)),
+        };
+        good && !again && super::names::is_token(param.name.as_bytes())
+    })
+}
+
+/// Splits a header value at its commas, those in quotes, angle brackets and comments apart; white space around each is left out.
+pub fn split_values(value: &str) -> impl Iterator<Item = &str> {
+    Values::new(value).map(|(start, end)| &value[start..end])
+}
+
+/// Where the comma-separated values of a header lie in it, white space left out.
+#[derive(Clone, Debug)]
+pub(super) struct Values<'a> {
+    text: &'a str,
+    /// Start of the next value; past the end: done.
+    at: usize,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let at = if trim(text).is_empty() { text.len() + 1 } else { 0 };
+        Self { text, at }
+    }
+}
+
+impl Iterator for Values<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let text = self.text.get(self.at..)?;
+        let end = end_of_item(text, b',');
+        let start = self.at + (end - text[..end].trim_start_matches([' ', '\t', '\r', '\n']).len());
+        let length = trim(&text[..end]).len();
+        self.at += end + 1;
+        Some((start, start + length))
+    }
+}
+
+/// Where the first `separator` outside quotes, angle brackets and comments stands, or the end. What is opened and never closed
+/// runs to the end: the value is then malformed as a whole, rather than cut at a comma that may be part of it.
+fn end_of_item(text: &str, separator: u8) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        // Only after an ASCII byte is `at` sure to lie between two characters.
+        let skipped = match byte {
+            _ if byte == separator => return at - 1,
+            b'"' => unquote(&text[at..]).map(|(content, _)| content.len() + 1),
+            b'<' => memchr::memchr(b'>', &bytes[at..]).map(|end| end + 1),
+            b'(' => end_of_comment(&bytes[at..]),
+            _ => Some(0),
+        };
+        match skipped {
+            Some(skipped) => at += skipped,
+            None => return bytes.len(),
+        }
+    }
+    bytes.len()
+}
+
+/// Length of a comment up to and with its closing parenthesis; comments nest and hold quoted pairs (RFC 3261 §25.1).
+fn end_of_comment(bytes: &[u8]) -> Option<usize> {
+    let mut depth = 1_usize;
+    let mut at = 0;
+    loop {
+        match bytes.get(at)? {
+            b'\\' => at += 1,
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(value: &str) -> Vec<&str> {
+        split_values(value).collect()
+    }
+
+    #[test]
+    fn values_split_at_commas_outside_quotes_brackets_and_comments() {
+        for (value, expected) in [
+            ("", vec![]),
+            (" \r\n ", vec![]),
+            ("a", vec!["a"]),
+            ("a,b", vec!["a", "b"]),
+            (" a ,\r\n b\t", vec!["a", "b"]),
+            ("a,,b", vec!["a", "", "b"]),
+            ("a,", vec!["a", ""]),
+            (r#""x, y" <sip:a@b>, c"#, vec![r#""x, y" <sip:a@b>"#, "c"]),
+            (r#""x\", y" <sip:a@b>, c"#, vec![r#""x\", y" <sip:a@b>"#, "c"]),
+            ("<sip:a,b@c;d=e,f>;g=h, i", vec!["<sip:a,b@c;d=e,f>;g=h", "i"]),
+            (
+                r"120 (one, \) (two, three)), 30",
+                vec![r"120 (one, \) (two, three))", "30"],
+            ),
+            ("\"é, à\" <sip:a@b>, ü", vec!["\"é, à\" <sip:a@b>", "ü"]),
+            // Never closed: one value, malformed as a whole.
+            (r#""x, y"#, vec![r#""x, y"#]),
+            ("<sip:a@b, c", vec!["<sip:a@b, c"]),
+            ("(a, b", vec!["(a, b"]),
+            (r#""x\"#, vec![r#""x\"#]),
+        ] {
+            assert_eq!(split(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_split_at_semicolons_outside_quotes() {
+        let all: Vec<_> = Params::new(r#" a = 1 ; flag;q="x;y";e= "#)
+            .map(|param| (param.name, param.value))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                ("a", Some("1")),
+                ("flag", None),
+                ("q", Some(r#""x;y""#)),
+                ("e", Some(""))
+            ]
+        );
+        assert_eq!(Params::new(r#"q="x;y""#).value("Q"), Some("x;y"));
+        assert_eq!(Params::new("lr").value("lr"), Some(""));
+        assert_eq!(Params::new("lr").value("l"), None);
+    }
+
+    #[test]
+    fn malformed_parameters_are_told_apart() {
+        for good in [
+            "",
+            "tag=a",
+            "a;b=c",
+            "tag=YWJj==",
+            "received=2001:db8::9:255",
+            "received=[2001:db8::1]",
+            r#"x="a,b;c""#,
+            "a\r\n = b",
+        ] {
+            assert!(params_are_well_formed(good, "tag"), "{good:?}");
+        }
+        for bad in [
+            ";",
+            "a;",
+            ";;,;,,",
+            "=a",
+            "a=b c",
+            "a=b,c",
+            "tag=a;TAG=b",
+            r#"x="a"#,
+            r#"x="a"b"#,
+            "x=<y>",
+            "é=a",
+        ] {
+            assert!(!params_are_well_formed(bad, "tag"), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joining_split_values_gives_the_same_values(values in proptest::collection::vec(r#"[a-z]{1,5}|"[a-z, \\\\"]{0,5}"|<[a-z,]{0,5}>"#, 1..6)) {
+            let values: Vec<String> = values.into_iter().filter(|value| split_values(value).count() == 1).collect();
+            let joined = values.join(" ,\r\n ");
+            prop_assume!(values.iter().all(|value| end_of_item(value, b',') == value.len()));
+            prop_assume!(values.iter().filter(|value| value.starts_with('"')).all(|value| unquote(&value[1..]).is_some_and(|(_, rest)| rest.is_empty())));
+            prop_assert_eq!(split(&joined), values);
+        }
+
+        #[test]
+        fn any_text_splits_without_losing_or_overlapping(text in "[\\PC\"<>(),;\\\\ \t\r\n]{0,40}") {
+            let mut last = 0;
+            for (start, end) in Values::new(&text) {
+                prop_assert!(last <= start && start <= end && end <= text.len());
+                prop_assert_eq!(trim(&text[start..end]), &text[start..end]);
+                last = end;
+            }
+        }
+    }
+}

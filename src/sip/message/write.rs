@@ -1,0 +1,93 @@
+//! What edits and responses share in writing: copying between changes, header lines, `received` and `rport`.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use bytes::{BufMut, BytesMut};
+
+use super::Via;
+use super::lex::Params;
+
+/// Copies a message and lets changes in, in ascending order of position.
+pub(super) struct Writer<'a> {
+    raw: &'a [u8],
+    out: &'a mut BytesMut,
+    /// Up to where `raw` has been copied or left out.
+    copied: usize,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(raw: &'a [u8], out: &'a mut BytesMut) -> Self {
+        Self { raw, out, copied: 0 }
+    }
+
+    /// Puts something in at a position.
+    pub(super) fn insert(&mut self, at: usize, write: impl FnOnce(&mut BytesMut)) {
+        self.replace(at, at, write);
+    }
+
+    /// Puts something in place of a range.
+    pub(super) fn replace(&mut self, start: usize, end: usize, write: impl FnOnce(&mut BytesMut)) {
+        if start > self.copied {
+            self.out.put_slice(&self.raw[self.copied..start]);
+        }
+        write(self.out);
+        self.copied = end.max(self.copied);
+    }
+
+    /// Copies what is left.
+    pub(super) fn finish(&mut self) {
+        self.out.put_slice(&self.raw[self.copied..]);
+    }
+}
+
+/// A whole header line.
+pub(super) fn push_line(out: &mut BytesMut, name: &str, value: &str) {
+    push_text(out, name);
+    out.put_slice(b": ");
+    push_text(out, value);
+    out.put_slice(b"\r\n");
+}
+
+/// A text, its line ends made spaces.
+pub(super) fn push_text(out: &mut BytesMut, text: &str) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        out.put_slice(&rest[..at]);
+        out.put_u8(b' ');
+        rest = &rest[at + 1..];
+    }
+    out.put_slice(rest);
+}
+
+/// The topmost Via value of a request with its source noted: `received` where the sent-by is another address or a name, or `rport`
+/// asks (RFC 3261 §18.2.1, RFC 3581 §4). A `received` that the sender wrote itself is left out.
+pub(super) fn push_received(out: &mut BytesMut, value: &str, source: SocketAddr) {
+    let Some(via) = Via::parse(value) else {
+        out.put_slice(value.as_bytes());
+        return;
+    };
+    // An IPv4 peer of a dual-stack socket is an IPv4 peer; RFC 5118 §4.5: no brackets.
+    let address = source.ip().to_canonical();
+    let rport = via.param("rport").is_some();
+    let received = rport || via.sent_by.ip().map(|ip| ip.to_canonical()) != Some(address);
+    if !received && via.param("received").is_none() {
+        out.put_slice(value.as_bytes());
+        return;
+    }
+    let head = &via.raw[..via.raw.len() - via.params.len()];
+    out.put_slice(head.trim_end_matches([';', ' ', '\t', '\r', '\n']).as_bytes());
+    for param in Params::new(via.params) {
+        // Writing into `BytesMut` cannot fail: it grows.
+        let _ = if param.name.eq_ignore_ascii_case("received") {
+            Ok(())
+        } else if param.name.eq_ignore_ascii_case("rport") {
+            write!(out, ";rport={}", source.port())
+        } else {
+            write!(out, ";{}", param.raw)
+        };
+    }
+    if received {
+        let _ = write!(out, ";received={address}");
+    }
+}
