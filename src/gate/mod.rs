@@ -14,6 +14,7 @@ use crate::law::Law;
 use crate::ledger::{Answer, AttemptId, Key, Ledger, Outcome};
 use crate::rules::{Callee, CallerId, Purpose, Verdict};
 use crate::screening::Screening;
+use crate::telemetry::Metrics;
 
 /// One call as the call path, the API or the command line asks about it.
 #[derive(Clone, Debug)]
@@ -41,7 +42,9 @@ pub struct Decision {
     /// Id of the professional on whose behalf the call is made, where known.
     pub professional: Option<Arc<str>>,
     /// To be settled when the call is over; `None` where nothing was reserved.
-    pub reservation: Option<Reservation>,
+    pub reservation: Option<Arc<Reservation>>,
+    /// For the answer's Warning, after the code: `4 of 4 calls since 2023-03-02; next 2023-04-03T10:00:00+02:00`. Holds no phone number.
+    pub text: Option<String>,
 }
 
 impl Decision {
@@ -51,7 +54,8 @@ impl Decision {
     }
 }
 
-/// One reserved attempt, owned by the transaction that sends the call. Dropped without [`Reservation::settle`], the attempt counts.
+/// One reserved attempt, owned by the call's transaction and shared only with what settles it. When the last handle is dropped without
+/// [`Reservation::settle`], the attempt counts.
 #[must_use = "a reservation is settled when the call is over"]
 pub struct Reservation {
     key: Key,
@@ -62,7 +66,7 @@ pub struct Reservation {
 
 impl Reservation {
     /// Says what became of the call. May be called again with a later outcome (a late 18x or 2xx after a failure).
-    pub fn settle(&mut self, _outcome: Outcome, _at: DateTime<Utc>) {
+    pub fn settle(&self, _outcome: Outcome, _at: DateTime<Utc>) {
         let _ = (self.key, self.id, self.call, &self.gate);
         todo!()
     }
@@ -108,7 +112,7 @@ pub struct Gate {
 
 impl Gate {
     /// Brings policy, store and lists together.
-    pub fn new(_policy: Policy, _ledger: Arc<dyn Ledger>, _screening: Arc<Screening>) -> Self {
+    pub fn new(_policy: Policy, _ledger: Arc<dyn Ledger>, _screening: Arc<Screening>, _metrics: Arc<Metrics>) -> Self {
         todo!()
     }
 
@@ -123,7 +127,9 @@ impl Gate {
         todo!()
     }
 
-    /// Judges a call and, if it may go, reserves its attempt durably. Refusals are `Answer::Ready`.
+    /// Judges a call and, if it may go, reserves its attempt durably. Refusals are `Answer::Ready`. A store that takes longer than
+    /// `answer_within` gives [`Gate::without_store`]'s answer, and what it grants late is released. A condition that changed between
+    /// facts and reservation is judged again.
     pub fn admit(&self, _question: &Question, _now: DateTime<Utc>) -> Answer<Decision> {
         todo!()
     }

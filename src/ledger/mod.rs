@@ -12,12 +12,14 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 
 pub use embedded::{EmbeddedLedger, OpenError, Options};
-pub use record::{AttemptMeta, DecisionNote, Entry, Outcome, Recorded, Via};
+pub use record::{
+    AttemptMeta, DecisionNote, Entry, Forgotten, Outcome, OwnedRange, Recorded, Standing, Suspended, Suspension, Via,
+};
 
 use crate::numbering::E164;
 use crate::rules::{Consent, Contract};
 
-/// A legal entity's nine-digit number [SIREN].
+/// A legal entity's nine-digit number (SIREN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Siren(pub u32);
 
@@ -123,6 +125,13 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// A call forwarded while the store could not answer; kept and appended later as `recovered`.
     fn recover(&self, key: Key, at: DateTime<Utc>, meta: AttemptMeta);
+
+    /// Erases one number's personal data on request (`clapet forget`) except what the law obliges to keep; what still binds stays
+    /// under a keyed hash, so that erasure opens no fifth call and lifts no refusal.
+    fn forget(&self, number: E164, at: DateTime<Utc>) -> Answer<Result<Forgotten, StoreError>>;
+
+    /// What was recorded that the roster is built from: imported ranges, suspensions.
+    fn standing(&self) -> Standing;
 
     /// Is the store able to reserve? The text is for `/readyz`.
     fn health(&self) -> Result<(), String>;

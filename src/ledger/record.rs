@@ -110,14 +110,8 @@ pub enum Entry {
         outcome: Outcome,
         source: Arc<str>,
     },
-    /// A caller number range and its owner [affectataire].
-    Range {
-        first: E164,
-        last: E164,
-        professional: Arc<str>,
-        from: NaiveDate,
-        until: Option<NaiveDate>,
-    },
+    /// A caller number range and its owner (affectataire).
+    Range(OwnedRange),
     /// A list or screening was loaded: counts and SHA-256 of the snapshot file; the numbers are in the snapshot.
     Screening {
         list: Arc<str>,
@@ -127,12 +121,8 @@ pub enum Entry {
         opposed: u64,
         sha256: [u8; 32],
     },
-    /// Somebody or something was (un)suspended.
-    Suspension {
-        what: Arc<str>,
-        id: Arc<str>,
-        suspended: bool,
-    },
+    /// A source or professional was suspended, or taken back.
+    Suspension(Suspension),
     /// The configuration or the law file that is in force from now on.
     Configuration {
         what: Arc<str>,
@@ -150,4 +140,53 @@ pub enum Entry {
 pub struct Recorded {
     pub new: u64,
     pub known: u64,
+}
+
+/// A caller number range, its owner (affectataire) and the local days on which it is owned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct OwnedRange {
+    pub first: E164,
+    pub last: E164,
+    /// Id of the professional.
+    pub professional: Arc<str>,
+    pub from: NaiveDate,
+    pub until: Option<NaiveDate>,
+}
+
+/// The state of an operator's suspension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Suspension {
+    pub what: Suspended,
+    pub id: Arc<str>,
+    pub suspended: bool,
+}
+
+/// What can be suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Suspended {
+    Source,
+    Professional,
+}
+
+/// What was recorded that the roster is built from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Standing {
+    pub ranges: Vec<OwnedRange>,
+    /// Those in force only.
+    pub suspensions: Vec<Suspension>,
+}
+
+/// What a request for erasure erased, and what it kept with the reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Forgotten {
+    /// Records whose personal part was erased.
+    pub erased: u64,
+    /// What was kept: how many records, of what, and why (text of law).
+    pub kept: Vec<(u64, String)>,
 }

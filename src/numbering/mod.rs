@@ -33,13 +33,13 @@ pub enum Number {
 pub enum Category {
     /// Verified multi-purpose number [numéro polyvalent vérifié, NPV].
     Npv,
-    /// Technical-platform number [NPUEPT].
+    /// Technical-platform number (NPUEPT).
     Platform,
     /// General-interest number (law 2025-594 art. 16).
     GeneralInterest,
     /// 01–05 outside the NPV roots.
     Geographic,
-    /// 09 outside the NPV roots [polyvalent].
+    /// 09 outside the NPV roots (polyvalent).
     Polyvalent,
     /// 06 and 07, ten digits.
     Mobile,

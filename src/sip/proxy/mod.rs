@@ -29,9 +29,9 @@ pub enum Output {
         id: AskId,
         question: Question,
     },
-    /// The call is over, or has reached an outcome that counts or does not: `Reservation::settle` and, if `last`, drop it.
+    /// The call has reached this outcome: to be handed to [`Reservation::settle`]. A late 18x or 2xx settles the same reservation again.
     Settle {
-        reservation: Reservation,
+        reservation: Arc<Reservation>,
         outcome: Outcome,
     },
 }
@@ -60,8 +60,6 @@ pub struct Settings {
     pub max_asks: usize,
     /// Transactions at once; beyond, new INVITEs get 503.
     pub max_transactions: usize,
-    /// Waits this long for the gate, then takes [`crate::gate::Gate::without_store`]'s answer (asked by the driver).
-    pub answer_within: Duration,
     /// Timer C (RFC 3261 §16.6 step 11), above three minutes.
     pub timer_c: Duration,
     /// T1 (RFC 3261 §17.1.1.1), 500 ms.
