@@ -1,1 +1,7 @@
 //! serve
+mod clock;
+mod secret;
+mod shard;
+mod shared;
+mod worker;
+pub use clock::{MovedClock, WallClock};

@@ -101,6 +101,11 @@ impl Sockets {
         self.failures.drain(..)
     }
 
+    /// Is there something for [`Sockets::failures`] to tell?
+    pub fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
     /// Messages dropped so far because a send queue was full.
     pub fn dropped(&self) -> u64 {
         self.udp.iter().map(UdpListener::dropped).sum()
