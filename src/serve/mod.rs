@@ -1,6 +1,5 @@
 //! serve
 mod clock;
-mod secret;
 mod shard;
 mod shared;
 mod worker;
