@@ -44,7 +44,13 @@ pub fn server_key(secret: &[u8; 16], request: &Message, method: Method) -> Serve
             }
             _ => {
                 field(request.request_uri().as_bytes());
-                field(request.from().and_then(|from| from.tag()).unwrap_or_default().as_bytes());
+                field(
+                    request
+                        .from()
+                        .and_then(|from| from.tag())
+                        .unwrap_or_default()
+                        .as_bytes(),
+                );
                 field(via.raw.as_bytes());
             }
         }
@@ -125,7 +131,11 @@ mod tests {
     fn without_the_cookie_the_rules_of_rfc_2543_hold() {
         for via in ["SIP/2.0/UDP h", "SIP/2.0/UDP h;branch=1"] {
             let invite = key(&request("INVITE", via, "<sip:c@d>", "c1", 1));
-            assert_eq!(key(&request("ACK", via, "<sip:c@d>;tag=ours", "c1", 1)), invite, "{via}");
+            assert_eq!(
+                key(&request("ACK", via, "<sip:c@d>;tag=ours", "c1", 1)),
+                invite,
+                "{via}"
+            );
             assert_ne!(key(&request("INVITE", via, "<sip:c@d>", "c1", 2)), invite, "{via}");
             assert_ne!(
                 key(&request("INVITE", "SIP/2.0/UDP x", "<sip:c@d>", "c1", 1)),

@@ -173,7 +173,11 @@ impl NonInviteServer {
             }
             (S::Trying | S::Proceeding, _) => {
                 self.state = S::Completed;
-                let timer_j = if self.reliable { Duration::ZERO } else { durations.give_up() };
+                let timer_j = if self.reliable {
+                    Duration::ZERO
+                } else {
+                    durations.give_up()
+                };
                 self.deadline = Some(now + timer_j);
                 true
             }
