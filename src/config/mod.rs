@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::api::Token;
 use crate::gate::{NumberRange, OnStoreFailure, Policy, Professional, Roster, RosterError, SourcePolicy};
 use crate::law::{Law, LawError};
 use crate::ledger::{self, Standing, Suspended};
@@ -79,32 +80,6 @@ pub struct Api {
     pub listen: SocketAddr,
     /// `[[api.token]]`.
     pub tokens: Arc<[Token]>,
-}
-
-/// Who may use the API, and for what.
-#[derive(Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Token {
-    pub name: Arc<str>,
-    /// SHA-256 of the token; the token itself is nowhere in the file.
-    pub sha256: [u8; 32],
-    pub role: Role,
-    /// The only professional it may ask about.
-    pub professional: Option<Arc<str>>,
-    /// The only source it may ask as.
-    pub source: Option<Arc<str>>,
-}
-
-/// What a token opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Everything.
-    Operator,
-    /// Decisions.
-    Caller,
-    /// Metrics and readiness.
-    Monitor,
 }
 
 impl Config {
@@ -350,15 +325,6 @@ impl fmt::Display for ConfigError {
             write!(f, "\nand {} more", self.more)?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("name", &self.name)
-            .field("role", &self.role)
-            .finish_non_exhaustive()
     }
 }
 
