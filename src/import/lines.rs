@@ -139,12 +139,11 @@ pub(super) fn split(line: &str, separator: char) -> Result<Fields<'_>, &'static 
             return Err("expected at most 64 columns");
         }
         let begun = rest.trim_start_matches(|c: char| c.is_whitespace() && c != separator);
-        let (field, after) = match begun.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = begun.find(separator).unwrap_or(begun.len());
-                (Cow::Borrowed(begun[..end].trim_end()), &begun[end..])
-            }
+        let (field, after) = if let Some(quoted) = begun.strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let end = begun.find(separator).unwrap_or(begun.len());
+            (Cow::Borrowed(begun[..end].trim_end()), &begun[end..])
         };
         fields.push(field);
         let after = after.trim_start_matches(|c: char| c.is_whitespace() && c != separator);

@@ -39,14 +39,14 @@ const OK: &str = "OK";
 /// A plain list: every number is one that is never called.
 pub(super) fn opposition(
     reader: &mut dyn Read,
-    options: Options<'_>,
+    options: &Options<'_>,
     plan: &Plan,
     rejects: &mut Counted<'_>,
 ) -> Result<Content, ImportError> {
     let mut builder = SnapshotBuilder::plain();
     let file = &mut Lines::new(reader, options.progress);
     each(file, Form::Numbers, plan, rejects, |row| builder.opposed(row.number))?;
-    Ok(plain(List::Opposition, &options, builder.finish()))
+    Ok(plain(List::Opposition, options, builder.finish()))
 }
 
 /// Bloctel's list in one of its three forms (contract, "Import files").
@@ -76,9 +76,9 @@ pub(super) fn bloctel(
             .status
             .map_or(sent.is_some(), |status| status.eq_ignore_ascii_case(OK));
         if clear {
-            answer.clear(row.number)
+            answer.clear(row.number);
         } else {
-            answer.opposed(row.number)
+            answer.opposed(row.number);
         }
         Ok(())
     })?;
@@ -262,9 +262,8 @@ fn first_line(line: &str, form: Form, plan: &Plan) -> Result<(Layout, bool), Imp
         }
     } else {
         match (form, fields.len()) {
-            (_, 1) => {}
             (Form::Answer | Form::Callable, 3) => layout.status = Some(2),
-            (Form::Callable, _) => {}
+            (_, 1) | (Form::Callable, _) => {}
             (_, count) => return Err(refused(format!("there is no header, and {count} columns"))),
         }
     }

@@ -191,7 +191,7 @@ pub fn run(
     let mut rejects = reject::Counted::new(rejects);
     let (entries, snapshot, counts) = match kind {
         Kind::Bloctel => lists::bloctel(reader, options, &law.plan, &mut rejects)?,
-        Kind::Opposition => lists::opposition(reader, options, &law.plan, &mut rejects)?,
+        Kind::Opposition => lists::opposition(reader, &options, &law.plan, &mut rejects)?,
         _ => records::read(kind, reader, &options, law, professionals, &mut rejects)?,
     };
     Ok(Batch {

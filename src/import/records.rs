@@ -104,6 +104,9 @@ pub(super) fn read(
     Ok((entries, None, counts))
 }
 
+/// First moment, and the first that is no part of it any more.
+type Slot = (DateTime<Utc>, DateTime<Utc>);
+
 struct Context<'a> {
     law: &'a Law,
     professionals: &'a dyn Professionals,
@@ -253,7 +256,7 @@ impl Context<'_> {
         callee: E164,
         scope: ConsentScope,
         given_at: DateTime<Utc>,
-    ) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, Fault> {
+    ) -> Result<Option<Slot>, Fault> {
         let territory = self.territory(callee);
         let widest = |at| {
             let regime = self.law.regime_on(self.law.local_day(at, territory));

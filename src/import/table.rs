@@ -26,10 +26,11 @@ impl Header {
     /// Reads a header line. Unknown columns are refused: one that was misspelt (`withdrawn`) would silently change what a line means.
     pub(super) fn read(line: &str, columns: &Columns) -> Result<Self, ImportError> {
         let fault = |fault: String| {
-            let mut expected = columns.required.join(", ");
-            if !columns.optional.is_empty() {
-                expected += &format!(" (and optionally {})", columns.optional.join(", "));
-            }
+            let required = columns.required.join(", ");
+            let expected = match columns.optional {
+                [] => required,
+                optional => format!("{required} (and optionally {})", optional.join(", ")),
+            };
             ImportError::Header { expected, fault }
         };
         let separator = separator(line);

@@ -198,14 +198,14 @@ mod tests {
         for n in 0..count {
             let n = 1 + n * 7_919 % count;
             builder.clear(number(n));
-            if n % 3 == 0 {
+            if n.is_multiple_of(3) {
                 builder.opposed(number(n));
             }
         }
         let built = builder.finish();
         assert_eq!((built.numbers(), built.opposed()), (count, count / 3));
         for n in [1, 2, 3, count - 1, count] {
-            assert_eq!(built.holds(number(n)), Some(n % 3 == 0), "{n}");
+            assert_eq!(built.holds(number(n)), Some(n.is_multiple_of(3)), "{n}");
         }
         assert_eq!(built.holds(number(count + 1)), None);
     }

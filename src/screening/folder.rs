@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{self, Kind, Label, Stamp};
@@ -83,17 +83,17 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     /// Creates it where it is missing and lists it, oldest sequence first. Files whose names say nothing are set aside.
     pub(super) fn open(
-        path: PathBuf,
+        path: &Path,
         faults: &mut Vec<ScreeningError>,
     ) -> Result<(Self, Vec<(Name, String)>), ScreeningError> {
         let io = |source| ScreeningError::Io {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         };
-        fs::create_dir_all(&path).map_err(io)?;
-        let folder = Self(path.clone());
+        fs::create_dir_all(path).map_err(io)?;
+        let folder = Self(path.to_owned());
         let mut names = Vec::new();
-        for entry in fs::read_dir(&path).map_err(io)? {
+        for entry in fs::read_dir(path).map_err(io)? {
             let file = entry.map_err(io)?.file_name();
             let text = file.to_string_lossy();
             if file == OsStr::new(UNFINISHED) {
@@ -180,13 +180,16 @@ impl Folder {
 
 /// The name that a file with this label and SHA-256 has.
 pub(super) fn name_of(label: &Label, sum: &[u8; 32]) -> String {
-    let [a, b, c, d, e, f, g, h, ..] = *sum;
+    let beginning = sum
+        .iter()
+        .take(8)
+        .fold(0, |value: u64, byte| value << 8 | u64::from(*byte));
     let name = Name {
         list: label.list,
         siren: label.siren,
         stamp: label.upto,
         kind: label.kind,
-        sum: format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        sum: format!("{beginning:016x}"),
     };
     name.text()
 }

@@ -355,7 +355,7 @@ mod tests {
         }
         let layer = encoder.finish();
         for number in 3_359_999_999..3_360_300_003u64 {
-            let there = number >= 3_360_000_000 && number < 3_360_300_000 && number % 3 == 0;
+            let there = (3_360_000_000..3_360_300_000).contains(&number) && number.is_multiple_of(3);
             assert_eq!(layer.get(number).is_some(), there, "{number}");
         }
         assert!(layer.bytes() < 200_000, "{} bytes for 100,000 numbers", layer.bytes());
@@ -374,7 +374,7 @@ mod tests {
             |p| p.firsts.swap(0, 1),
             |p| p.places.truncate(1),
             |p| p.places[1] += 1 << 8,
-            |p| p.places[1] = p.places[1] & !0xff | 60,
+            |p| p.places[1] = p.places[1] & !0xff | 0x3c,
             |p| p.words.truncate(1),
         ];
         for (at, spoil) in spoil.iter().enumerate() {

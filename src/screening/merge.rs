@@ -53,11 +53,15 @@ pub(super) fn merge(layers: &[Arc<Layer>], rule: Rule) -> Option<Layer> {
         last = Some(match last {
             Some(held) if held.number == entry.number => rule(held, entry),
             held => {
-                held.into_iter().for_each(|held| encoder.push(held));
+                if let Some(held) = held {
+                    encoder.push(held);
+                }
                 entry
             }
         });
     }
-    last.into_iter().for_each(|held| encoder.push(held));
+    if let Some(held) = last {
+        encoder.push(held);
+    }
     Some(encoder.finish())
 }

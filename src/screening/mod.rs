@@ -103,7 +103,7 @@ impl Screening {
     /// The caller holds the store's lock.
     pub fn open(path: &std::path::Path) -> Result<(Self, Vec<ScreeningError>), ScreeningError> {
         let mut faults = Vec::new();
-        let (folder, names) = Folder::open(path.join("screening"), &mut faults)?;
+        let (folder, names) = Folder::open(&path.join("screening"), &mut faults)?;
         let next = names
             .last()
             .map_or(1, |(name, _)| name.stamp.sequence.saturating_add(1));
@@ -176,8 +176,12 @@ impl Screening {
             Snapshot::Plain { opposed } => (SnapshotBuilder::plain(), Vec::new(), opposed),
             Snapshot::Screened { clear, opposed } => (SnapshotBuilder::screened(), clear, opposed),
         };
-        clear.into_iter().for_each(|number| builder.clear(number));
-        opposed.into_iter().for_each(|number| builder.opposed(number));
+        for number in clear {
+            builder.clear(number);
+        }
+        for number in opposed {
+            builder.opposed(number);
+        }
         self.load_built(list, siren, day, builder.finish())
     }
 

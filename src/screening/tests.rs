@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use sha2::Digest as _;
 
 use super::*;
 
@@ -204,7 +205,6 @@ fn the_sum_returned_is_that_of_the_file_and_memory_gives_the_same() {
         .unwrap()
         .unwrap()
         .path();
-    use sha2::Digest as _;
     assert_eq!(kept, <[u8; 32]>::from(sha2::Sha256::digest(fs::read(file).unwrap())));
 }
 
@@ -470,7 +470,9 @@ proptest! {
     #[test]
     fn every_day_is_answered_as_if_all_imports_were_kept_in_a_list(imports in prop::collection::vec(import(), 0..30)) {
         let screening = Screening::in_memory();
-        imports.iter().for_each(|import| load(&screening, import));
+        for import in &imports {
+            load(&screening, import);
+        }
         agrees(&screening, &imports)?;
     }
 
@@ -494,7 +496,9 @@ proptest! {
     fn damage_anywhere_in_any_file_loses_that_file_only(imports in prop::collection::vec(import(), 1..12), which: prop::sample::Index, at: prop::sample::Index, bit in 0..8u8) {
         let folder = tempfile::tempdir().unwrap();
         let screening = open(folder.path());
-        imports.iter().for_each(|import| load(&screening, import));
+        for import in &imports {
+            load(&screening, import);
+        }
         drop(screening);
         let files = files(folder.path());
         let victim = which.get(&files);
