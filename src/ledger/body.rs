@@ -129,7 +129,12 @@ pub fn entry(entry: &Entry, import: Option<Import>) -> (Kind, u32, Vec<u8>) {
             e.uint(key.callee.get()).int(at.timestamp_micros()).text(channel);
             (Kind::Refusal, key.siren.0, e.finish())
         }
-        Entry::Consent { key, consent, channel, object } => {
+        Entry::Consent {
+            key,
+            consent,
+            channel,
+            object,
+        } => {
             let mut e = begin(11);
             e.uint(key.callee.get()).text(scope_code(consent.scope));
             e.int(consent.given_at.timestamp_micros());
@@ -141,7 +146,12 @@ pub fn entry(entry: &Entry, import: Option<Import>) -> (Kind, u32, Vec<u8>) {
             e.text(&consent.evidence).text(channel).text(object);
             (Kind::Consent, key.siren.0, e.finish())
         }
-        Entry::ConsentUsed { key, given_at, scope, at } => {
+        Entry::ConsentUsed {
+            key,
+            given_at,
+            scope,
+            at,
+        } => {
             let mut e = begin(4);
             e.uint(key.callee.get()).int(given_at.timestamp_micros());
             e.text(scope_code(*scope)).int(at.timestamp_micros());
@@ -149,11 +159,18 @@ pub fn entry(entry: &Entry, import: Option<Import>) -> (Kind, u32, Vec<u8>) {
         }
         Entry::Contract { key, contract } => {
             let mut e = begin(4);
-            e.uint(key.callee.get()).text(&contract.reference).int(day_number(contract.from));
+            e.uint(key.callee.get())
+                .text(&contract.reference)
+                .int(day_number(contract.from));
             e.option(contract.until, |e, until| e.int(day_number(until)));
             (Kind::Contract, key.siren.0, e.finish())
         }
-        Entry::Attempt { key, at, outcome, source } => {
+        Entry::Attempt {
+            key,
+            at,
+            outcome,
+            source,
+        } => {
             let mut e = begin(4);
             e.uint(key.callee.get()).int(at.timestamp_micros());
             e.text(outcome_code(*outcome)).text(source);
@@ -161,14 +178,27 @@ pub fn entry(entry: &Entry, import: Option<Import>) -> (Kind, u32, Vec<u8>) {
         }
         Entry::Range(range) => {
             let mut e = begin(5);
-            e.uint(range.first.get()).uint(range.last.get()).text(&range.professional);
+            e.uint(range.first.get())
+                .uint(range.last.get())
+                .text(&range.professional);
             e.int(day_number(range.from));
             e.option(range.until, |e, until| e.int(day_number(until)));
             (Kind::Range, 0, e.finish())
         }
-        Entry::Screening { list, siren, day, numbers, opposed, sha256 } => {
+        Entry::Screening {
+            list,
+            siren,
+            day,
+            numbers,
+            opposed,
+            sha256,
+        } => {
             let mut e = begin(5);
-            e.text(list).int(day_number(*day)).uint(*numbers).uint(*opposed).bytes(sha256);
+            e.text(list)
+                .int(day_number(*day))
+                .uint(*numbers)
+                .uint(*opposed)
+                .bytes(sha256);
             (Kind::Screening, siren.map_or(0, |siren| siren.0), e.finish())
         }
         Entry::Suspension(suspension) => {
@@ -490,6 +520,10 @@ pub(super) fn day_number(day: NaiveDate) -> i64 {
 pub(super) fn day(number: i64) -> Result<NaiveDate, BodyError> {
     let days = Days::new(number.unsigned_abs());
     let epoch = NaiveDate::default();
-    let day = if number < 0 { epoch.checked_sub_days(days) } else { epoch.checked_add_days(days) };
+    let day = if number < 0 {
+        epoch.checked_sub_days(days)
+    } else {
+        epoch.checked_add_days(days)
+    };
     day.ok_or(BodyError::Cbor(CborError::Range))
 }

@@ -130,7 +130,10 @@ impl<'a> Decoder<'a> {
             27 => 8,
             _ => return Err(CborError::Type),
         };
-        let value = self.take(extra)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        let value = self
+            .take(extra)?
+            .iter()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte));
         Ok((first >> 5, value))
     }
 

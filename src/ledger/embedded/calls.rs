@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::body::{self, Kept};
 use super::super::record::{AttemptMeta, DecisionNote, Outcome};
-use super::super::{Answer, AttemptId, History, Key, Reserved, ReserveIf, StoreError};
+use super::super::{Answer, AttemptId, History, Key, ReserveIf, Reserved, StoreError};
 use super::Core;
 use super::deferred::{Deferred, What};
 use super::row::{Mark, Row, seconds};
@@ -112,11 +112,14 @@ impl Core {
                 // Its reservation was erased: it counts under the keyed hash, and the number is not written again.
                 return;
             }
-            self.append_or_defer(page, Deferred {
-                key,
-                what: What::Settlement,
-                draft,
-            });
+            self.append_or_defer(
+                page,
+                Deferred {
+                    key,
+                    what: What::Settlement,
+                    draft,
+                },
+            );
         });
     }
 
@@ -147,11 +150,14 @@ impl Core {
             };
             row.marks.push(mark);
             self.pages.count(page.put(key, &row));
-            self.append_or_defer(page, Deferred {
-                key,
-                what: What::Recovered(mark),
-                draft,
-            });
+            self.append_or_defer(
+                page,
+                Deferred {
+                    key,
+                    what: What::Recovered(mark),
+                    draft,
+                },
+            );
         });
     }
 }

@@ -99,14 +99,18 @@ impl Core {
         match write_spool(&self.options.path, &drafts) {
             // They are safe now, and a page keeps its count: the view must not hold what is not in the journal yet.
             Ok(()) => queue.clear(),
-            Err(error) => tracing::error!(waiting = queue.len(), %error, "records could be written neither to the journal nor aside"),
+            Err(error) => {
+                tracing::error!(waiting = queue.len(), %error, "records could be written neither to the journal nor aside")
+            }
         }
     }
 }
 
 /// Gives a recovered call's mark its number.
 fn number_mark(core: &Core, page: &mut Page, deferred: &Deferred, id: u64) {
-    let What::Recovered(waiting) = &deferred.what else { return };
+    let What::Recovered(waiting) = &deferred.what else {
+        return;
+    };
     let mut row = page.get(deferred.key);
     if let Some(mark) = row.marks.iter_mut().find(|mark| *mark == waiting) {
         mark.id = id;
@@ -146,7 +150,9 @@ fn write_spool(folder: &Path, drafts: &[&Draft]) -> io::Result<()> {
 pub(super) fn read_spool(folder: &Path) -> io::Result<Vec<Draft>> {
     let path = path_of(folder);
     let bytes = match fs::metadata(&path) {
-        Ok(found) if found.len() > SPOOL_BYTES => return Err(io::Error::new(io::ErrorKind::FileTooLarge, "spool file")),
+        Ok(found) if found.len() > SPOOL_BYTES => {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "spool file"));
+        }
         Ok(_) => fs::read(&path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

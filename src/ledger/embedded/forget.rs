@@ -26,8 +26,10 @@ use crate::rules::ConsentScope;
 /// Proofs of consent and of requests are kept for three years from their collection (R.223-2, R.223-4 code de la consommation).
 const PROOF_DAYS: Days = Days::new(3 * 366);
 
-const CONSENTS: &str = "proofs of consent, withdrawn now: kept for three years from collection (Code de la consommation R.223-2)";
-const REQUESTS: &str = "proofs of a request to be called, ended now: kept for three years (Code de la consommation R.223-4)";
+const CONSENTS: &str =
+    "proofs of consent, withdrawn now: kept for three years from collection (Code de la consommation R.223-2)";
+const REQUESTS: &str =
+    "proofs of a request to be called, ended now: kept for three years (Code de la consommation R.223-4)";
 const REFUSALS: &str = "refusals, under a keyed hash without the number: they bind until a newer consent (Code de la consommation L.223-1, RGPD art. 17(3)(b))";
 const ATTEMPTS: &str = "calls of the last days, under a keyed hash without the number: they count towards the limit (Code de la consommation D.223-9)";
 
@@ -70,7 +72,9 @@ fn fate(stored: &journal::Stored, number: E164, at: DateTime<Utc>) -> Fate {
     };
     let concerns = |callee: E164| if callee == number { Fate::Erase } else { Fate::Untouched };
     match record {
-        Record::Reservation { key, .. } | Record::Settlement { key, .. } | Record::Recovered { key, .. } => concerns(key.callee),
+        Record::Reservation { key, .. } | Record::Settlement { key, .. } | Record::Recovered { key, .. } => {
+            concerns(key.callee)
+        }
         Record::Decision { note, .. } => note.callee.map_or(Fate::Untouched, concerns),
         Record::Entry { entry, .. } => match (&entry, key_of_entry(&entry)) {
             (_, Some(key)) if key.callee != number => Fate::Untouched,
@@ -104,7 +108,8 @@ impl Core {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).forget(number);
         let mut forgotten = Forgotten::default();
         let sequence = self.erase_from_memory(number, at, &mut forgotten)?;
-        let records = journal::read(&EmbeddedLedger::journal_folder(store), 0).map_err(failed)?;
+        let folder = EmbeddedLedger::journal_folder(store);
+        let records = journal::read(&folder, 0).map_err(failed)?;
         let mut erase = Vec::new();
         let (mut consents, mut requests) = (0, 0);
         for stored in records {
@@ -122,9 +127,15 @@ impl Core {
         }
         forgotten.erased = self.journal.erase(&erase).map_err(failed)?;
         let kept = [(consents, CONSENTS), (requests, REQUESTS)];
-        forgotten.kept.extend(kept.into_iter().filter(|kept| kept.0 > 0).map(|(count, why)| (count, why.to_owned())));
+        forgotten.kept.extend(
+            kept.into_iter()
+                .filter(|kept| kept.0 > 0)
+                .map(|(count, why)| (count, why.to_owned())),
+        );
         self.rewrite_view().map_err(failed)?;
-        fs::remove_file(intent(store)).and_then(|()| sync_folder(store)).map_err(failed)?;
+        fs::remove_file(intent(store))
+            .and_then(|()| sync_folder(store))
+            .map_err(failed)?;
         Ok(forgotten)
     }
 
@@ -175,7 +186,12 @@ impl Core {
             let refusals = kept.iter().filter(|kept| kept.refused.is_some()).count() as u64;
             let attempts = kept.iter().map(|kept| kept.attempts.len() as u64).sum();
             let listed = [(refusals, REFUSALS), (attempts, ATTEMPTS)];
-            forgotten.kept.extend(listed.into_iter().filter(|kept| kept.0 > 0).map(|(count, why)| (count, why.to_owned())));
+            forgotten.kept.extend(
+                listed
+                    .into_iter()
+                    .filter(|kept| kept.0 > 0)
+                    .map(|(count, why)| (count, why.to_owned())),
+            );
             if !kept.is_empty() {
                 erased.kept.insert(tag, kept);
                 self.any_erased.store(true, Ordering::Release);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::body;
 use super::super::record::{Entry, Recorded};
 use super::super::{Answer, Key, StoreError};
-use super::page::{Page, PAGES, key_of_entry};
+use super::page::{PAGES, Page, key_of_entry};
 use super::row::Row;
 use super::standing::StandingState;
 use super::{Core, later, wait_here};

@@ -8,9 +8,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::super::StoreError;
+use super::Core;
 use super::page::PAGES;
 use super::view::Pace;
-use super::Core;
 use crate::journal::Class;
 
 /// How often the keeper looks where nobody wakes it.
@@ -66,8 +66,12 @@ pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     let keeper = core.clone();
     let view = core.clone();
     Ok(vec![
-        Builder::new().name("clapet-keeper".into()).spawn(move || keeper.keep())?,
-        Builder::new().name("clapet-view".into()).spawn(move || view.keep_view())?,
+        Builder::new()
+            .name("clapet-keeper".into())
+            .spawn(move || keeper.keep())?,
+        Builder::new()
+            .name("clapet-view".into())
+            .spawn(move || view.keep_view())?,
     ])
 }
 
@@ -148,7 +152,10 @@ impl Core {
                 return;
             }
             let count: u64 = due.iter().map(|(_, count)| count).sum();
-            if self.append(Class::Note, due.into_iter().map(|(draft, _)| draft).collect()).is_err() {
+            if self
+                .append(Class::Note, due.into_iter().map(|(draft, _)| draft).collect())
+                .is_err()
+            {
                 notes.shed += count;
             }
         }

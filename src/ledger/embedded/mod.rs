@@ -43,7 +43,7 @@ use self::page::{Page, Pages};
 use self::standing::StandingState;
 use self::view::View;
 use super::record::{AttemptMeta, DecisionNote, Entry, Forgotten, Outcome, Recorded, Standing};
-use super::{Answer, AttemptId, History, Key, Ledger, Reserved, ReserveIf, StoreError};
+use super::{Answer, AttemptId, History, Key, Ledger, ReserveIf, Reserved, StoreError};
 use crate::journal::{AppendError, Class, Draft, Journal, Pending};
 use crate::numbering::E164;
 use crate::telemetry::Metrics;
@@ -349,7 +349,7 @@ impl From<AppendError> for StoreError {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Write(why) => Self::Write(why),
-            AppendError::Full => Self::Overloaded,
+            AppendError::Full | AppendError::TooLarge => Self::Overloaded,
             AppendError::Closed => Self::Closed,
         }
     }

@@ -92,18 +92,25 @@ pub(super) fn open(options: Options) -> Result<(Core, Opened), OpenError> {
     let lock = Lock::take(&path)?;
     let secret = Secret::open(&path)?;
     sync_folder(&path).map_err(io)?;
-    let (journal, journal_opened) = Journal::open(&EmbeddedLedger::journal_folder(&path), journal::Options {
-        strict: options.strict,
-        sync_every: SYNC_EVERY,
-        collect: options.collect,
-        segment_bytes: options.segment_bytes,
-        queue: options.queue,
-        metrics: options.metrics.clone(),
-    })?;
+    let (journal, journal_opened) = Journal::open(
+        &EmbeddedLedger::journal_folder(&path),
+        journal::Options {
+            strict: options.strict,
+            sync_every: SYNC_EVERY,
+            collect: options.collect,
+            segment_bytes: options.segment_bytes,
+            queue: options.queue,
+            metrics: options.metrics.clone(),
+        },
+    )?;
 
     let mut spread = [0; 16];
     spread.copy_from_slice(&secret.derive("ledger pages")[..16]);
-    let fingerprint = u64::from_le_bytes(secret.derive("ledger pages' fingerprint")[..8].try_into().unwrap_or_default());
+    let fingerprint = u64::from_le_bytes(
+        secret.derive("ledger pages' fingerprint")[..8]
+            .try_into()
+            .unwrap_or_default(),
+    );
     let (view, loaded, state) = match view::load(&path, fingerprint, journal_opened.last) {
         Ok(Loaded::Nothing(view)) => (view, Vec::new(), ViewState::New),
         Ok(Loaded::Pages(view, pages)) => (view, pages, ViewState::Used),
@@ -172,7 +179,9 @@ impl Core {
             if draft.kind == Kind::Recovered {
                 self.latest.fetch_max(seconds(draft.at), Ordering::Relaxed);
             }
-            let pending = self.append(Class::Binding, vec![draft.clone()]).map_err(io::Error::other)?;
+            let pending = self
+                .append(Class::Binding, vec![draft.clone()])
+                .map_err(io::Error::other)?;
             replay.take(&journal::Stored {
                 sequence: pending.first,
                 kind: draft.kind,

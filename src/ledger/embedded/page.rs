@@ -109,7 +109,9 @@ impl Page {
     /// The row, empty where nothing is known.
     pub fn get(&self, key: Key) -> Row {
         self.find(key)
-            .map(|place| Row::read(&self.bytes[place.row..place.end]).expect("a page's rows are read when it is loaded"))
+            .map(|place| {
+                Row::read(&self.bytes[place.row..place.end]).expect("a page's rows are read when it is loaded")
+            })
             .unwrap_or_default()
     }
 
@@ -213,7 +215,10 @@ impl Pages {
     pub fn index(&self, callee: E164) -> usize {
         let mut hasher = siphasher::sip::SipHasher13::new_with_keys(self.key.0, self.key.1);
         hasher.write_u64(callee.get());
-        usize::from(u16::from_le_bytes([hasher.finish().to_le_bytes()[0], hasher.finish().to_le_bytes()[1]]))
+        usize::from(u16::from_le_bytes([
+            hasher.finish().to_le_bytes()[0],
+            hasher.finish().to_le_bytes()[1],
+        ]))
     }
 
     /// The page as it is, without what an import may have committed; [`super::Core::page`] is what operations use.

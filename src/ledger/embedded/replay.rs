@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use super::super::Key;
 use super::super::body::{self, Record};
 use super::super::record::Entry;
-use super::super::Key;
 use super::Core;
 use super::page::key_of_entry;
 use super::row::{Mark, Row, seconds};
@@ -67,7 +67,10 @@ impl<'a> Replay<'a> {
                 row.settle(id.0, outcome, at);
             }),
             Record::Entry { entry, import: None } => self.entries(sequence, &[entry]),
-            Record::Entry { entry, import: Some(import) } => self.import(sequence, import, entry),
+            Record::Entry {
+                entry,
+                import: Some(import),
+            } => self.import(sequence, import, entry),
             Record::Erasure { tag, kept } => {
                 let mut erased = self.core.erased.write().unwrap_or_else(PoisonError::into_inner);
                 if erased.sequence < sequence {
@@ -96,7 +99,11 @@ impl<'a> Replay<'a> {
     fn import(&mut self, sequence: u64, import: body::Import, entry: Entry) {
         if self.imports.len() == OPEN_IMPORTS && !self.imports.contains_key(&import.id) {
             // One import runs at a time: the one begun first was given up.
-            let oldest = self.imports.iter().min_by_key(|(_, (first, _))| *first).map(|(id, _)| *id);
+            let oldest = self
+                .imports
+                .iter()
+                .min_by_key(|(_, (first, _))| *first)
+                .map(|(id, _)| *id);
             oldest.map(|oldest| self.imports.remove(&oldest));
         }
         let (_, entries) = self.imports.entry(import.id).or_insert((sequence, Vec::new()));

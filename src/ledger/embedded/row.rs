@@ -99,7 +99,11 @@ impl Row {
     /// Unix seconds of all counted attempts, in no order.
     pub fn counted(&self) -> impl Iterator<Item = u32> {
         let marks = self.marks.iter().filter(|mark| mark.counts()).map(|mark| mark.at);
-        let imported = self.imported.iter().filter(|one| one.outcome.counts()).map(|one| one.at);
+        let imported = self
+            .imported
+            .iter()
+            .filter(|one| one.outcome.counts())
+            .map(|one| one.at);
         self.plain.iter().copied().chain(marks).chain(imported)
     }
 
@@ -111,7 +115,10 @@ impl Row {
     /// The attempt that this call holds already.
     pub fn of_call(&self, call: u64, now: u32) -> Option<u64> {
         (call != 0).then_some(())?;
-        self.marks.iter().find(|mark| mark.is_of_call(call, now)).map(|mark| mark.id)
+        self.marks
+            .iter()
+            .find(|mark| mark.is_of_call(call, now))
+            .map(|mark| mark.id)
     }
 
     /// Settles the attempt; false where it is not known any more.
@@ -120,7 +127,9 @@ impl Row {
             return false;
         };
         // The first settlement's time stays: repeating a call cannot prolong the time in which it is the same call.
-        let first = mark.settled.map_or(at, |(first, before)| if before.counts() { first } else { at });
+        let first = mark
+            .settled
+            .map_or(at, |(first, before)| if before.counts() { first } else { at });
         mark.settled = Some((first, outcome));
         true
     }
@@ -130,16 +139,24 @@ impl Row {
         match entry {
             Entry::Refusal { at, .. } => self.refuse(at.timestamp_micros()),
             Entry::Consent { consent, .. } => self.consent(consent),
-            Entry::ConsentUsed { given_at, scope, at, .. } => self.use_consent(*given_at, *scope, *at),
+            Entry::ConsentUsed {
+                given_at, scope, at, ..
+            } => self.use_consent(*given_at, *scope, *at),
             Entry::Contract { contract, .. } => {
-                match self.contracts.iter_mut().find(|known| known.reference == contract.reference) {
+                match self
+                    .contracts
+                    .iter_mut()
+                    .find(|known| known.reference == contract.reference)
+                {
                     Some(known) if known == contract => return false,
                     Some(known) => *known = contract.clone(),
                     None => self.contracts.push(contract.clone()),
                 }
                 true
             }
-            Entry::Attempt { at, outcome, source, .. } => {
+            Entry::Attempt {
+                at, outcome, source, ..
+            } => {
                 let one = Imported {
                     at: seconds(*at),
                     outcome: *outcome,
@@ -188,7 +205,9 @@ impl Row {
             known.scope == consent.scope && known.given_at == consent.given_at && known.slot == consent.slot
         };
         let Some(known) = self.consents.iter_mut().find(same) else {
-            let place = self.consents.partition_point(|known| known.given_at <= consent.given_at);
+            let place = self
+                .consents
+                .partition_point(|known| known.given_at <= consent.given_at);
             self.consents.insert(place, consent);
             return true;
         };
@@ -223,7 +242,13 @@ impl Row {
     /// Drops what no rule can ask for any more, and the detail of attempts that nothing can change any more. Attempts before `since`
     /// are over; refusals never are. True where anything changed.
     pub fn tidy(&mut self, now: u32, since: u32) -> bool {
-        let before = (self.plain.len(), self.marks.len(), self.imported.len(), self.consents.len(), self.contracts.len());
+        let before = (
+            self.plain.len(),
+            self.marks.len(),
+            self.imported.len(),
+            self.consents.len(),
+            self.contracts.len(),
+        );
         let plain = &mut self.plain;
         self.marks.retain(|mark| {
             let over = mark.is_over(now);
@@ -243,7 +268,13 @@ impl Row {
             let end = contract.until.map(body::day_number);
             end.is_none_or(|end| end + i64::from(ENDED_SECONDS / 86_400) >= today)
         });
-        let after = (self.plain.len(), self.marks.len(), self.imported.len(), self.consents.len(), self.contracts.len());
+        let after = (
+            self.plain.len(),
+            self.marks.len(),
+            self.imported.len(),
+            self.consents.len(),
+            self.contracts.len(),
+        );
         before != after
     }
 

@@ -39,13 +39,16 @@ fn read_or_draw(folder: &Path, path: &Path) -> io::Result<Secret> {
     match fs::read(path) {
         Ok(bytes) => {
             let wrong = |_| io::Error::new(io::ErrorKind::InvalidData, "expected 32 bytes");
-            return bytes.try_into().map(Secret).map_err(|bytes: Vec<u8>| wrong(bytes.len()));
+            return bytes
+                .try_into()
+                .map(Secret)
+                .map_err(|bytes: Vec<u8>| wrong(bytes.len()));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     write_synced(folder, path, &secret)?;
     Ok(Secret(secret))
 }
@@ -78,7 +81,11 @@ pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
         block
     };
     let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
+    Sha256::new()
+        .chain_update(pad(0x5c))
+        .chain_update(inner)
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]

@@ -39,7 +39,12 @@ impl StandingState {
         match entry {
             Entry::Range(range) => {
                 // The same range again can only move its end: that is how an ownership ends.
-                let id = (range.first.get(), range.last.get(), range.professional.clone(), range.from);
+                let id = (
+                    range.first.get(),
+                    range.last.get(),
+                    range.professional.clone(),
+                    range.from,
+                );
                 self.ranges.insert(id, range.clone()).as_ref() != Some(range)
             }
             Entry::Suspension(suspension) => {
@@ -50,10 +55,15 @@ impl StandingState {
                     self.suspensions.remove(&id).is_some()
                 }
             }
-            Entry::Configuration { what, sha256 } => {
-                self.configurations.insert(what.clone(), *sha256) != Some(*sha256)
-            }
-            Entry::Screening { list, siren, day, numbers, opposed, sha256 } => {
+            Entry::Configuration { what, sha256 } => self.configurations.insert(what.clone(), *sha256) != Some(*sha256),
+            Entry::Screening {
+                list,
+                siren,
+                day,
+                numbers,
+                opposed,
+                sha256,
+            } => {
                 let screening = Screening {
                     list: list.clone(),
                     siren: *siren,

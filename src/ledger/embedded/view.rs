@@ -60,7 +60,10 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
     };
     for entry in entries {
         let path = entry?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if name.starts_with("snap.") && name.ends_with(".generating") {
             fs::remove_file(&path)?;
         }
@@ -113,9 +116,16 @@ pub(super) fn load(store: &Path, spread: u64, journal_last: u64) -> Result<Loade
     if view.position.spread != spread {
         return Err("the view was made under another secret".into());
     }
-    let newest = view.position.standing.sequence.max(view.position.erased.sequence).max(view.position.floor);
+    let newest = view
+        .position
+        .standing
+        .sequence
+        .max(view.position.erased.sequence)
+        .max(view.position.floor);
     if newest > journal_last {
-        return Err(format!("the view reflects record {newest}, the journal ends at {journal_last}"));
+        return Err(format!(
+            "the view reflects record {newest}, the journal ends at {journal_last}"
+        ));
     }
     let pages = guarded(|| load_pages(&view, journal_last))?;
     Ok(Loaded::Pages(view, pages))
@@ -125,12 +135,18 @@ fn load_pages(view: &View, journal_last: u64) -> Result<Vec<(usize, Page, u64)>,
     let db = open_sled(&view.pages())?;
     let mut found = vec![0; PAGES];
     let mut pages = Vec::with_capacity(PAGES);
-    for item in &db {
+    for item in db.iter() {
         let (key, value) = item.map_err(|error| error.to_string())?;
-        let index = key.as_ref().try_into().map(u16::from_be_bytes).map_err(|_| "a key is none of a page")?;
+        let index = key
+            .as_ref()
+            .try_into()
+            .map(u16::from_be_bytes)
+            .map_err(|_| "a key is none of a page")?;
         let (sequence, bytes) = unpack(index, &value).ok_or_else(|| format!("page {index} has a wrong checksum"))?;
         if sequence > journal_last {
-            return Err(format!("page {index} reflects record {sequence}, the journal ends at {journal_last}"));
+            return Err(format!(
+                "page {index} reflects record {sequence}, the journal ends at {journal_last}"
+            ));
         }
         let (page, rows) = Page::load(sequence, bytes).ok_or_else(|| format!("page {index} cannot be read"))?;
         found[usize::from(index)] = sequence;
@@ -253,7 +269,9 @@ impl Core {
             drop(db);
             // What sled calls flushed is with the kernel; the position must not be on the disk before it.
             let synced = File::open(view.pages().join("db")).and_then(|file| file.sync_all());
-            synced.and_then(|()| sync_folder(&view.pages())).map_err(|error| error.to_string())?;
+            synced
+                .and_then(|()| sync_folder(&view.pages()))
+                .map_err(|error| error.to_string())?;
             Ok(held)
         })
         .inspect_err(|_| {
@@ -270,7 +288,8 @@ impl Core {
         if !held {
             position.floor = floor;
         }
-        write_synced(&view.folder, &view.folder.join("position"), &position.write()).map_err(|error| error.to_string())?;
+        write_synced(&view.folder, &view.folder.join("position"), &position.write())
+            .map_err(|error| error.to_string())?;
         view.position = position;
         Ok(())
     }
@@ -304,7 +323,8 @@ impl Core {
             if size == BATCH || (size > 0 && index == PAGES - 1) {
                 // A page must never reflect what the journal could still lose.
                 self.wait_durable(newest)?;
-                db.apply_batch(std::mem::take(&mut batch)).map_err(|error| error.to_string())?;
+                db.apply_batch(std::mem::take(&mut batch))
+                    .map_err(|error| error.to_string())?;
                 size = 0;
                 if pace == Pace::InPassing {
                     if self.signal.stopped() {
