@@ -232,7 +232,8 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
     let sources = parties::sources(&mut root, sip.as_ref(), &rules.plan, &professionals, &trunks);
     let api = server::api(&mut root, &professionals, &sources);
     root.finish();
-    let (sip, law, (store, answer_within)) = (sip?, law?, store?);
+    let (sip, law, (mut store, answer_within)) = (sip?, law?, store?);
+    store.attempt_days = attempt_days(&rules, &professionals);
     let (policies, peers) = sources.into_iter().map(|(_, policy, peer)| (policy, peer)).unzip();
     Some(Config {
         file: None,
@@ -257,6 +258,14 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
         },
         warnings: Vec::new(),
     })
+}
+
+/// Days after which an attempt is of no use to any rule: the longest period that counts, and some for time zones and clocks.
+fn attempt_days(law: &Law, professionals: &parties::Professionals) -> u16 {
+    let lawful = law.regimes().iter().filter_map(|regime| regime.frequency);
+    let own = professionals.list().filter_map(|one| one.own.frequency);
+    let longest = lawful.chain(own).map(|frequency| frequency.days).max();
+    longest.unwrap_or(0).saturating_add(ATTEMPT_DAYS_BEYOND)
 }
 
 /// One mistake in a configuration or law file.
@@ -333,6 +342,9 @@ const EMBEDDED_TEXT: &str = include_str!("../../config/clapet.toml");
 
 /// Where a configuration is looked for when none is named, in this order.
 const DEFAULT_FILES: [&str; 2] = ["clapet.toml", "config/clapet.toml"];
+
+/// Days an attempt is kept beyond the longest period that counts it.
+const ATTEMPT_DAYS_BEYOND: u16 = 5;
 
 /// Largest configuration read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
