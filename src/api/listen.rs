@@ -14,31 +14,47 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// Serves a router on a TCP socket until `stop` resolves and what is under way is answered.
 pub async fn serve_tcp(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    serve(router, stop, async || match listener.accept().await {
-        Ok((stream, _)) => {
-            // Answers are one small write each; waiting for more to send only delays them.
-            let _ = stream.set_nodelay(true);
-            Ok(Some(stream))
-        }
-        Err(error) => Err(error),
-    })
-    .await;
+    serve(listener, router, stop).await;
 }
 
 /// Serves a router on the Unix socket until `stop` resolves and what is under way is answered. A peer that is neither this user
 /// nor root is hung up on.
 pub async fn serve_unix(listener: UnixListener, router: Router, stop: impl Future<Output = ()>) {
-    serve(router, stop, async || match listener.accept().await {
-        Ok((stream, _)) => Ok(Some(stream).filter(trusted)),
-        Err(error) => Err(error),
-    })
-    .await;
+    serve(listener, router, stop).await;
+}
+
+/// A listening socket of either kind.
+trait Listener {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection; `None`: one that is hung up on.
+    fn next(&self) -> impl Future<Output = io::Result<Option<Self::Stream>>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<Option<TcpStream>> {
+        let (stream, _) = self.accept().await?;
+        // Answers are one small write each; waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        Ok(Some(stream))
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<Option<UnixStream>> {
+        let (stream, _) = self.accept().await?;
+        Ok(Some(stream).filter(trusted))
+    }
 }
 
 /// Binds the Unix socket, for this user alone. What lies at the path is removed: the caller holds the store's lock, so nobody
@@ -68,11 +84,7 @@ fn trusted(stream: &UnixStream) -> bool {
     }
 }
 
-async fn serve<S, A>(router: Router, stop: impl Future<Output = ()>, mut accept: A)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: AsyncFnMut() -> io::Result<Option<S>>,
-{
+async fn serve<L: Listener>(listener: L, router: Router, stop: impl Future<Output = ()>) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -86,7 +98,7 @@ where
         let Ok(permit) = permit else { break };
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept() => accepted,
+            accepted = listener.next() => accepted,
         };
         while connections.try_join_next().is_some() {}
         match accepted {

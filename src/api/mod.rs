@@ -6,10 +6,13 @@
 
 mod access;
 mod decision;
+mod erasure;
 mod listen;
 mod problem;
 mod routes;
 mod state;
+mod stream;
+mod upload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,9 +22,12 @@ use chrono::{DateTime, Utc};
 
 pub use access::{Access, Role, Token};
 pub use decision::{Answer, Ask, Word, moment};
+pub use erasure::forget;
 pub use listen::{bind_unix, serve_tcp, serve_unix};
 pub use problem::Problem;
 pub use state::{ListenerState, State, StoreState, TrunkState};
+pub use stream::Chunks;
+pub use upload::{Imported, RejectedLine};
 
 use crate::gate::Gate;
 use crate::ledger::Ledger;

@@ -40,6 +40,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         .route("/v1/reload", post(reload))
         .layer(from_fn(within));
     quick
+        .route("/v1/imports/{kind}", post(super::upload::imports))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(Context { backend, access })
@@ -155,7 +156,10 @@ async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Re
             return Err(Problem::field("number", detail));
         }
     };
-    let done = backend.ledger.forget(number, (backend.clock)()).wait().await;
+    let now = (backend.clock)();
+    // Reading every list is slow.
+    let (work, runtime) = (Arc::clone(backend), tokio::runtime::Handle::current());
+    let done = blocking(move || runtime.block_on(super::forget(&*work.ledger, &work.screening, number, now))).await?;
     done.map(|forgotten| Json(forgotten).into_response())
         .map_err(|error| unavailable(&error))
 }
