@@ -1,1 +1,15 @@
-//! serve
+//! Start order, the loops, reload, drain.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+
+/// Why the server did not run, or ended in an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ServeError(String);
+
+/// Runs until SIGTERM or SIGINT; `from` is read again on reload.
+pub fn run(_config: Config, _from: Option<PathBuf>) -> Result<(), ServeError> {
+    todo!()
+}
