@@ -23,11 +23,11 @@ pub mod gate;
 
 pub mod sip;
 
+pub mod import;
+
 pub mod api;
 
 pub mod config;
-
-pub mod import;
 
 pub mod serve;
 

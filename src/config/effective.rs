@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Config;
 use super::values::number_format_name;
-use super::{Config, Role};
+use crate::api::Role;
 use crate::gate::{Mode, NumberRange, OnStoreFailure};
 use crate::law::{Holidays, Hours, Sector};
 use crate::rules::{Dialling, Purpose};
@@ -163,7 +164,7 @@ fn whole(config: &Config) -> Whole<'_> {
     }
 }
 
-fn token(token: &super::Token) -> Token<'_> {
+fn token(token: &crate::api::Token) -> Token<'_> {
     Token {
         name: &token.name,
         sha256: MASK,

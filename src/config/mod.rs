@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::api::Token;
 use crate::gate::{NumberRange, OnStoreFailure, Policy, Professional, Roster, RosterError, SourcePolicy};
 use crate::law::{Law, LawError};
 use crate::ledger::{self, Standing, Suspended};
@@ -79,32 +80,6 @@ pub struct Api {
     pub listen: SocketAddr,
     /// `[[api.token]]`.
     pub tokens: Arc<[Token]>,
-}
-
-/// Who may use the API, and for what.
-#[derive(Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Token {
-    pub name: Arc<str>,
-    /// SHA-256 of the token; the token itself is nowhere in the file.
-    pub sha256: [u8; 32],
-    pub role: Role,
-    /// The only professional it may ask about.
-    pub professional: Option<Arc<str>>,
-    /// The only source it may ask as.
-    pub source: Option<Arc<str>>,
-}
-
-/// What a token opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Everything.
-    Operator,
-    /// Decisions.
-    Caller,
-    /// Metrics and readiness.
-    Monitor,
 }
 
 impl Config {
@@ -257,7 +232,8 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
     let sources = parties::sources(&mut root, sip.as_ref(), &rules.plan, &professionals, &trunks);
     let api = server::api(&mut root, &professionals, &sources);
     root.finish();
-    let (sip, law, (store, answer_within)) = (sip?, law?, store?);
+    let (sip, law, (mut store, answer_within)) = (sip?, law?, store?);
+    store.attempt_days = attempt_days(&rules, &professionals);
     let (policies, peers) = sources.into_iter().map(|(_, policy, peer)| (policy, peer)).unzip();
     Some(Config {
         file: None,
@@ -282,6 +258,14 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
         },
         warnings: Vec::new(),
     })
+}
+
+/// Days after which an attempt is of no use to any rule: the longest period that counts, and some for time zones and clocks.
+fn attempt_days(law: &Law, professionals: &parties::Professionals) -> u16 {
+    let lawful = law.regimes().iter().filter_map(|regime| regime.frequency);
+    let own = professionals.list().filter_map(|one| one.own.frequency);
+    let longest = lawful.chain(own).map(|frequency| frequency.days).max();
+    longest.unwrap_or(0).saturating_add(ATTEMPT_DAYS_BEYOND)
 }
 
 /// One mistake in a configuration or law file.
@@ -353,20 +337,14 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("name", &self.name)
-            .field("role", &self.role)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The shipped sample, which is also the configuration where there is no file.
 const EMBEDDED_TEXT: &str = include_str!("../../config/clapet.toml");
 
 /// Where a configuration is looked for when none is named, in this order.
 const DEFAULT_FILES: [&str; 2] = ["clapet.toml", "config/clapet.toml"];
+
+/// Days an attempt is kept beyond the longest period that counts it.
+const ATTEMPT_DAYS_BEYOND: u16 = 5;
 
 /// Largest configuration read, in bytes.
 const MAX_FILE: u64 = 4 << 20;

@@ -30,6 +30,11 @@ pub(super) struct Professionals {
 }
 
 impl Professionals {
+    /// All of them.
+    pub(super) fn list(&self) -> impl Iterator<Item = &Professional> {
+        self.list.iter().map(|(_, one)| one)
+    }
+
     /// The one that an id names; an unknown id is a fault.
     pub(super) fn find(&self, id: &Spanned<String>, faults: &Faults) -> Option<(ProfessionalIndex, &Professional)> {
         let found = self.by_id.get(id.get_ref().as_str()).copied();

@@ -13,7 +13,8 @@ use toml::de::DeValue;
 use super::parties::{Professionals, Sources};
 use super::section::{Section, as_section, read};
 use super::values::{Id, ListenText, NetText, Sha256, Span};
-use super::{Api, Listen, Role, Token};
+use super::{Api, Listen};
+use crate::api::{Role, Token};
 use crate::gate::OnStoreFailure;
 use crate::law::{Law, LawError};
 use crate::ledger;
@@ -156,9 +157,7 @@ pub(super) fn store(root: &mut Section<'_, '_>) -> Option<(ledger::Options, Dura
     let faults = root.faults;
     let mut options = ledger::Options {
         path: PathBuf::from(DEFAULT_STORE),
-        strict: true,
-        segment_bytes: SEGMENT_BYTES,
-        collect: COLLECT,
+        ..ledger::Options::default()
     };
     let mut answer_within = DEFAULT_ANSWER_WITHIN;
     let Some(mut section) = root.section("store") else {
@@ -347,12 +346,6 @@ const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_millis(500);
 const MIN_ANSWER_WITHIN: Duration = Duration::from_millis(10);
 /// Below timer B (RFC 3261 §17.1.1.2), after which the caller has given up.
 const MAX_ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-/// Size at which a journal segment is closed.
-const SEGMENT_BYTES: u64 = 64 << 20;
-
-/// Longest time under load that a journal batch is collected.
-const COLLECT: Duration = Duration::from_millis(2);
 
 const MAX_LISTENERS: usize = 64;
 const MAX_TOKENS: usize = 1_024;

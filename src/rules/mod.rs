@@ -18,6 +18,9 @@ mod next;
 mod reach;
 mod reason;
 
+#[cfg(test)]
+mod tests;
+
 pub use evaluate::{Verdict, evaluate, examine};
 pub use facts::{
     Attempt, Bloctel, Callee, CallerId, Consent, ConsentScope, Contract, Dialling, Facts, OwnLimits, Ownership, Purpose,

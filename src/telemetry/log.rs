@@ -34,7 +34,10 @@ pub fn start_logging(format: LogFormat, default: &str) -> Result<(), LogError> {
         _ => default.to_owned(),
     };
     let filter = EnvFilter::try_new(&filter).map_err(|error| LogError::Filter(error.to_string()))?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A closed stderr is no reason to panic, which is what reporting it there would do.
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {
