@@ -99,12 +99,6 @@ impl Tree {
         self.size
     }
 
-    /// Empties it, keeping its memory.
-    pub(super) fn clear(&mut self) {
-        self.size = 0;
-        self.peaks.clear();
-    }
-
     /// The root; of no leaves: zeros, which no batch or checkpoint ever holds.
     pub(super) fn root(&self) -> Hash {
         let mut peaks = self.peaks.iter().rev();
@@ -130,7 +124,9 @@ pub(super) fn path(leaves: &[Hash], index: usize) -> Vec<Hash> {
         (self::path(right, index - half), left)
     };
     let mut tree = Tree::default();
-    other.iter().for_each(|leaf| tree.push(*leaf));
+    for leaf in other {
+        tree.push(*leaf);
+    }
     path.push(tree.root());
     path
 }
@@ -200,6 +196,41 @@ pub(super) mod hex {
     }
 }
 
+/// Any number of bytes as hexadecimal text in JSON.
+pub(super) mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::hex;
+
+    pub(in super::super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        hex::serialize(bytes, serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        hex::decode(&text).ok_or_else(|| D::Error::custom("hexadecimal text was expected"))
+    }
+}
+
+/// A list of hashes as hexadecimal texts in JSON.
+pub(super) mod hex_list {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::{Hash, hex};
+
+    pub(in super::super) fn serialize<S: Serializer>(hashes: &[Hash], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(hashes.iter().map(|hash| hex::encode(hash)))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hash>, D::Error> {
+        Vec::<String>::deserialize(deserializer)?
+            .iter()
+            .map(|text| hex::array(text))
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("hashes as hexadecimal texts were expected"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +256,9 @@ mod tests {
         for count in 1..70 {
             let leaves = leaves(count);
             let mut tree = Tree::default();
-            leaves.iter().for_each(|leaf| tree.push(*leaf));
+            for leaf in &leaves {
+                tree.push(*leaf);
+            }
             assert_eq!(tree.root(), reference(&leaves), "{count} leaves");
             assert_eq!(tree.size(), u64::from(count));
         }

@@ -10,6 +10,7 @@ mod erase;
 mod frame;
 mod hash;
 mod open;
+mod proof;
 mod queue;
 mod reader;
 mod segment;
@@ -17,6 +18,7 @@ mod storage;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +29,9 @@ use chrono::{DateTime, Utc};
 
 pub use checkpoint::{Checkpoint, PublicKey};
 pub use hash::{Hash, Id};
+pub use proof::{Opening, Proof, ProofError, prove};
 pub use queue::Pending;
+pub use verify::{Report, verify};
 
 use crate::telemetry::Metrics;
 use committer::Committer;

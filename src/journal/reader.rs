@@ -97,7 +97,7 @@ impl Chain {
             self.end(begins, offset, &why).map_err(|error| match error {
                 // Unlike a damaged header, this names its record.
                 JournalError::Damaged { segment, why, .. } => JournalError::Damaged { segment, sequence, why },
-                other => other,
+                other @ JournalError::Io { .. } => other,
             })?;
             return Ok(false);
         }
@@ -114,10 +114,7 @@ impl Chain {
 
     /// The batch of the last step.
     pub(super) fn frame(&self) -> Option<Frame<'_>> {
-        self.walker
-            .as_ref()
-            .and_then(|walker| walker.frame())
-            .map(|(frame, _)| frame)
+        self.walker.as_ref().and_then(Walker::frame).map(|(frame, _)| frame)
     }
 
     /// The segment of the last step.
@@ -242,7 +239,7 @@ impl Records {
                 kind,
                 at,
                 siren: record.siren(),
-                body: (record.state() == Personal::Present).then(|| record.body().to_vec()),
+                body: (!record.is_erased()).then(|| record.body().to_vec()),
             });
         }
         Ok(true)

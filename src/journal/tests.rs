@@ -1,5 +1,10 @@
 //! The journal as its callers see it.
 
+mod damage;
+mod evidence;
+mod faults;
+mod format;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -79,6 +84,49 @@ fn stored(number: u64) -> Stored {
         siren,
         body: Some(body),
     }
+}
+
+/// Where a journal is said to be damaged.
+fn damaged<T>(result: Result<T, JournalError>) -> Option<(String, u64)> {
+    match result {
+        Err(JournalError::Damaged { segment, sequence, .. }) => Some((segment, sequence)),
+        _ => None,
+    }
+}
+
+fn first_segment(folder: &Path) -> PathBuf {
+    segment::Segment::new(folder, 1).path
+}
+
+/// Where each batch of the first segment starts, and where the last one ends.
+fn batch_starts(folder: &Path) -> Vec<usize> {
+    let segment = segment::Segment::new(folder, 1);
+    let file = std::fs::File::open(&segment.path).unwrap();
+    let segment::Start::Header(header) = segment::read_header(&segment, &file).unwrap() else {
+        panic!("the header is torn");
+    };
+    let mut walker = segment::Walker::new(segment, file, header);
+    let mut starts = vec![usize::try_from(walker.offset()).unwrap()];
+    while walker.step().unwrap() == segment::Step::Batch {
+        starts.push(usize::try_from(walker.offset()).unwrap());
+    }
+    starts
+}
+
+/// The bytes of a first segment of single-record batches as a stopped process leaves them: nothing signed.
+fn unsigned_segment(count: u64) -> (Vec<u8>, Vec<usize>) {
+    let (_above, folder) = folder();
+    let (journal, _) = Journal::open(&folder, options()).unwrap();
+    append(&journal, 1..=count);
+    (std::fs::read(first_segment(&folder)).unwrap(), batch_starts(&folder))
+}
+
+/// A folder that holds this one segment.
+fn folder_with(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let (above, folder) = folder();
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(first_segment(&folder), bytes).unwrap();
+    (above, folder)
 }
 
 #[test]
