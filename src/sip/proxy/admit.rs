@@ -1,4 +1,8 @@
 //! Requests that open something: which are judged, relayed, answered by us, or refused (contract, "What is judged").
+//!
+//! From a source, INVITE is judged and everything else (OPTIONS with a user part, REGISTER, …) goes where its calls would; from a
+//! trunk, everything goes to the source whose `inbound` holds the number, or gets 404. OPTIONS to ourselves are answered 200. What
+//! is answered before a question is asked keeps no transaction, so that it costs an attacker more than us.
 
 use smallvec::SmallVec;
 
