@@ -114,7 +114,7 @@ impl Peer {
 fn text(store: &Path, sources: &[(&str, &Peer)], trunk: &Peer) -> String {
     let mut text = format!(
         "[sip]\nlisten = [\"udp://127.0.0.1:0\"]\ndrain = \"10s\"\n[store]\npath = {:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
-         [[professional]]\nid = \"acme\"\nsiren = \"999000001\"\nnumbers = [\"0162001000-0162001999\"]\n\
+         [[professional]]\nid = \"acme\"\nsiren = \"999000003\"\nnumbers = [\"0162001000-0162001999\"]\n\
          [[trunk]]\nid = \"carrier\"\ntarget = \"sip:{}\"\n",
         store.display().to_string(),
         trunk.address()
