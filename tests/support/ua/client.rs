@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clapet::sip::message::{Header, Message};
 
-use super::super::lines::{ack_of_failure, address_in, content, socket_of, tag_of};
+use super::super::lines::{ack_of_failure, address_in, branch_of, content, socket_of, tag_of};
 use super::{Call, Client, Dialog, LONGEST, State, T1, Ua};
 
 impl Ua {

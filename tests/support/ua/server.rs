@@ -10,7 +10,7 @@ use super::super::lines::{address_in, branch_of, content, tag_of, with_tag};
 use super::{Dialog, LONGEST, OnCancel, Resent, Script, Served, Step, T1, Ua};
 
 impl Ua {
-    fn receive_request(&mut self, now: Duration, from: SocketAddr, message: Message) {
+    pub(super) fn receive_request(&mut self, now: Duration, from: SocketAddr, message: Message) {
         let branch = branch_of(&message);
         match message.method() {
             Method::Invite => {
