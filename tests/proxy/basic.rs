@@ -6,7 +6,7 @@ use clapet::sip::message::{Header, Method};
 
 use crate::seconds;
 use crate::support::gate::Say;
-use crate::support::ua::{Call, OnCancel, Script, Step};
+use crate::support::ua::{Invite, OnCancel, Script, Step};
 use crate::support::world::{PBX, SOURCE, TRUNK_A, TRUNK_B, World};
 
 #[test]
@@ -178,9 +178,9 @@ fn a_reliable_provisional_answer_is_acknowledged_through_the_proxy() {
     let mut script = Script::answered();
     script.steps[1].headers = vec!["Require: 100rel".into(), "RSeq: 1".into()];
     world.ends[TRUNK_A].script = script;
-    let client = world.place(Call {
+    let client = world.place(Invite {
         headers: vec!["Supported: 100rel".into()],
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(1));
     let ringing = world.ends[PBX]
@@ -225,9 +225,9 @@ fn a_late_offer_passes_in_both_directions() {
     let mut script = Script::answered();
     script.steps[2].body = "v=0\r\no=trunk 1 1 IN IP4 192.0.2.20\r\n";
     world.ends[TRUNK_A].script = script;
-    let client = world.place(Call {
+    let client = world.place(Invite {
         body: String::new(),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert!(world.ends[TRUNK_A].served[0].request.body().is_empty());

@@ -5,7 +5,7 @@ use clapet::sip::message::{Header, Message};
 
 use crate::seconds;
 use crate::support::gate::Say;
-use crate::support::ua::{Call, tag_of};
+use crate::support::ua::{Invite, tag_of};
 use crate::support::world::{NEIGHBOUR, PBX, PROXY, Packet, STRANGER, Setup, TRUNK_A, TRUNK_B, World, socket};
 
 /// Statuses of the final answers that reached an end.
@@ -41,7 +41,7 @@ fn request(method: &str, branch: &str, headers: &str) -> String {
 fn an_unknown_source_gets_403_source_unknown() {
     let mut world = World::new();
     let now = world.now;
-    world.ends[STRANGER].invite(now, Call::default());
+    world.ends[STRANGER].invite(now, Invite::default());
     world.run(seconds(3));
     let answer = world.ends[STRANGER].clients[0].answer();
     assert_eq!(answer.status(), 403);
@@ -61,7 +61,7 @@ fn an_unknown_source_may_be_met_with_silence() {
         ..Setup::default()
     });
     let now = world.now;
-    world.ends[STRANGER].invite(now, Call::default());
+    world.ends[STRANGER].invite(now, Invite::default());
     world.ends[STRANGER].send(request("OPTIONS", "probe", "Max-Forwards: 70\r\n"));
     world.run(seconds(40));
     assert!(world.sent_to(STRANGER).is_empty(), "{:?}", world.sent_to(STRANGER));
@@ -80,10 +80,10 @@ fn an_emergency_call_passes_from_a_source_even_when_the_gate_never_answers() {
     ] {
         let mut world = World::new();
         world.gate.say = Say::Never;
-        let client = world.place(Call {
+        let client = world.place(Invite {
             uri: Some(uri.into()),
             to: Some(format!("<{uri}>")),
-            ..Call::default()
+            ..Invite::default()
         });
         world.run(seconds(5));
         assert_eq!(world.statuses(client), [200], "{uri}");
@@ -96,9 +96,9 @@ fn an_emergency_call_passes_from_a_source_even_when_the_gate_never_answers() {
 fn an_emergency_call_passes_whatever_the_gate_says() {
     let mut world = World::new();
     world.gate.say = Say::Refuse(Reason::SourceSuspended, "suspended by the operator");
-    let client = world.place(Call {
+    let client = world.place(Invite {
         callee: "112".into(),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);
@@ -114,9 +114,9 @@ fn an_emergency_call_passes_when_the_gate_has_no_room_for_questions() {
     world.gate.say = Say::Never;
     world.call();
     world.run(seconds(1));
-    let client = world.place(Call {
+    let client = world.place(Invite {
         callee: "112".into(),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);
@@ -127,9 +127,9 @@ fn an_emergency_call_passes_from_an_unknown_address_among_those_allowed() {
     let mut world = World::new();
     world.gate.say = Say::Never;
     let now = world.now;
-    let call = |callee: &str| Call {
+    let call = |callee: &str| Invite {
         callee: callee.into(),
-        ..Call::default()
+        ..Invite::default()
     };
     let emergency = world.ends[NEIGHBOUR].invite(now, call("112"));
     let ordinary = world.ends[NEIGHBOUR].invite(now, call("0612345678"));
@@ -152,9 +152,9 @@ fn an_emergency_call_passes_from_an_unknown_address_among_those_allowed() {
 fn an_emergency_call_fails_over_like_any_other() {
     let mut world = World::new();
     world.ends[TRUNK_A].script = crate::support::ua::Script::of(&[(50, 503)]);
-    let client = world.place(Call {
+    let client = world.place(Invite {
         callee: "112".into(),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);
@@ -168,10 +168,10 @@ fn a_call_from_a_trunk_reaches_the_pbx_and_is_not_judged() {
     let now = world.now;
     let client = world.ends[TRUNK_A].invite(
         now,
-        Call {
+        Invite {
             caller: "+33612345678".into(),
             callee: "0162001234".into(),
-            ..Call::default()
+            ..Invite::default()
         },
     );
     world.run(seconds(5));
@@ -195,9 +195,9 @@ fn a_call_from_a_trunk_reaches_the_pbx_and_is_not_judged() {
 fn a_call_from_a_trunk_can_be_cancelled_refused_and_left_unanswered() {
     use crate::support::ua::Script;
     let mut world = World::new();
-    let call = || Call {
+    let call = || Invite {
         callee: "+33162001234".into(),
-        ..Call::default()
+        ..Invite::default()
     };
     world.ends[PBX]
         .scripts
@@ -221,7 +221,7 @@ fn a_call_from_a_trunk_can_be_cancelled_refused_and_left_unanswered() {
 fn a_call_from_a_trunk_to_nobodys_number_gets_404() {
     let mut world = World::new();
     let now = world.now;
-    let client = world.ends[TRUNK_A].invite(now, Call::default());
+    let client = world.ends[TRUNK_A].invite(now, Invite::default());
     world.run(seconds(2));
     assert_eq!(world.ends[TRUNK_A].clients[client].statuses(), [404]);
     assert_eq!(
@@ -240,9 +240,9 @@ fn preloaded_routes_of_a_source_are_removed() {
         "route: <sip:198.51.100.77:5060>\r\nRoute:\r\n <sip:192.0.2.21:5060;lr>",
     ] {
         let mut world = World::new();
-        let client = world.place(Call {
+        let client = world.place(Invite {
             headers: vec![route.into()],
-            ..Call::default()
+            ..Invite::default()
         });
         world.run(seconds(5));
         assert_eq!(world.statuses(client), [200]);
@@ -261,9 +261,9 @@ fn preloaded_routes_of_a_source_are_removed() {
 #[test]
 fn max_forwards_zero_gets_483() {
     let mut world = World::new();
-    let client = world.place(Call {
+    let client = world.place(Invite {
         max_forwards: 0,
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(2));
     assert_eq!(world.statuses(client), [483]);
@@ -322,9 +322,9 @@ fn a_call_that_comes_back_gets_482() {
 #[test]
 fn an_extension_asked_of_proxies_gets_420() {
     let mut world = World::new();
-    let client = world.place(Call {
+    let client = world.place(Invite {
         headers: vec!["Proxy-Require: foo, bar".into()],
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(2));
     let answer = world.ends[PBX].clients[client].answer();
@@ -338,9 +338,9 @@ fn an_extension_asked_of_proxies_gets_420() {
 #[test]
 fn a_require_is_none_of_the_proxys_business() {
     let mut world = World::new();
-    let client = world.place(Call {
+    let client = world.place(Invite {
         headers: vec!["Require: 100rel, precondition".into()],
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);
@@ -537,9 +537,9 @@ fn more_transactions_than_there_may_be_get_503_and_emergencies_and_byes_still_pa
 #[test]
 fn the_trunk_learns_who_judged_but_the_trusted_headers_stay_here() {
     let mut world = World::new();
-    let client = world.place(Call {
+    let client = world.place(Invite {
         headers: vec!["x-professional: acme".into(), "X-Other: stays".into()],
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);
@@ -586,10 +586,10 @@ fn reading_the_caller_follows_the_contract() {
     ];
     for (caller, headers, expected) in table {
         let mut world = World::new();
-        world.place(Call {
+        world.place(Invite {
             caller: caller.into(),
             headers: headers.iter().map(|line| (*line).to_owned()).collect(),
-            ..Call::default()
+            ..Invite::default()
         });
         world.run(seconds(1));
         assert_eq!(
@@ -615,10 +615,10 @@ fn reading_the_caller_follows_the_contract() {
 #[test]
 fn an_emergency_service_urn_is_told_from_a_number() {
     let mut world = World::new();
-    world.place(Call {
+    world.place(Invite {
         uri: Some("urn:service:sos".into()),
         to: Some("<urn:service:sos>".into()),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(1));
     for asked in &world.gate.asked {

@@ -253,9 +253,9 @@ fn many_calls_at_once_do_not_mix() {
         let clients: Vec<(usize, String)> = (0..50)
             .map(|index| {
                 let callee = format!("06{:08}", rng.below(100_000_000));
-                let client = world.place(crate::support::ua::Call {
+                let client = world.place(crate::support::ua::Invite {
                     callee: callee.clone(),
-                    ..crate::support::ua::Call::default()
+                    ..crate::support::ua::Invite::default()
                 });
                 if index % 5 == 0 {
                     world.run(Duration::from_millis(rng.below(500)));

@@ -5,7 +5,7 @@ use clapet::sip::message::Header;
 
 use crate::support::gate::Say;
 use crate::support::network::Link;
-use crate::support::ua::{Call, Script, Step};
+use crate::support::ua::{Invite, Script, Step};
 use crate::support::world::{PBX, Setup, TRUNK_A, TRUNK_B, World};
 use crate::{millis, seconds};
 
@@ -113,10 +113,10 @@ fn the_invite_repeated_after_407_is_the_same_call() {
     let mut challenge = Script::of(&[(50, 407)]);
     challenge.steps[0].headers = vec!["Proxy-Authenticate: Digest realm=\"carrier\", nonce=\"1\"".into()];
     world.ends[TRUNK_A].scripts.push_back(challenge);
-    let call = Call {
+    let call = Invite {
         call_id: Some("challenged@192.0.2.10".into()),
         from_tag: Some("same".into()),
-        ..Call::default()
+        ..Invite::default()
     };
     let first = world.place(call.clone());
     world.run(seconds(1));
@@ -128,7 +128,7 @@ fn the_invite_repeated_after_407_is_the_same_call() {
             .is_some()
     );
     let credentials = "Proxy-Authorization: Digest username=\"pbx\", realm=\"carrier\", nonce=\"1\", response=\"x\"";
-    let second = world.place(Call {
+    let second = world.place(Invite {
         cseq: 2,
         headers: vec![credentials.into()],
         ..call
@@ -153,10 +153,10 @@ fn asked_call(world: &World) -> u64 {
 fn another_from_tag_is_another_call() {
     let mut world = one_trunk();
     for tag in ["one", "two"] {
-        world.place(Call {
+        world.place(Invite {
             call_id: Some("shared@192.0.2.10".into()),
             from_tag: Some(tag.into()),
-            ..Call::default()
+            ..Invite::default()
         });
         world.run(seconds(5));
     }

@@ -4,7 +4,7 @@ use clapet::rules::Reason;
 use clapet::sip::message::Header;
 
 use crate::support::gate::Say;
-use crate::support::ua::{Call, tag_of};
+use crate::support::ua::{Invite, tag_of};
 use crate::support::world::{PBX, Setup, TRUNK_A, TRUNK_B, World};
 use crate::{millis, seconds};
 
@@ -147,9 +147,9 @@ fn the_next_call_of_a_refused_caller_is_judged_anew() {
 fn a_request_uri_without_number_is_refused_by_the_gate_not_routed() {
     let mut world = World::new();
     world.gate.say = Say::Refuse(Reason::CalleeUnparseable, "no number in the Request-URI");
-    let client = world.place(Call {
+    let client = world.place(Invite {
         callee: "alice".into(),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(2));
     let answer = world.ends[PBX].clients[client].answer();

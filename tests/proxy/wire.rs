@@ -3,7 +3,7 @@
 use clapet::sip::message::{Header, Message};
 use clapet::sip::peer::NumberFormat;
 
-use crate::support::ua::{Call, branch_of};
+use crate::support::ua::{Invite, branch_of};
 use crate::support::world::{PBX, PROXY, Setup, TRUNK_A, World, socket};
 use crate::{millis, seconds};
 
@@ -225,9 +225,9 @@ fn a_trunk_may_want_numbers_in_another_form() {
             number_format: format,
             ..Setup::default()
         });
-        world.place(Call {
+        world.place(Invite {
             callee: dialled.into(),
-            ..Call::default()
+            ..Invite::default()
         });
         world.run(seconds(1));
         let request = &world.ends[TRUNK_A].served[0].request;
@@ -245,9 +245,9 @@ fn a_trunk_may_want_numbers_in_another_form() {
 fn a_body_of_many_bytes_passes_whole() {
     let body: String = (0..3000).map(|count| format!("a=line:{count}\r\n")).collect();
     let mut world = World::new();
-    let client = world.place(Call {
+    let client = world.place(Invite {
         body: body.clone(),
-        ..Call::default()
+        ..Invite::default()
     });
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);

@@ -21,7 +21,7 @@ use clapet::telemetry::Metrics;
 
 use super::gate::ScriptedGate;
 use super::network::{Down, Link, Network};
-use super::ua::{Call, Ua};
+use super::ua::{Invite, Ua};
 
 /// Positions in [`World::ends`].
 pub const PBX: usize = 0;
@@ -179,11 +179,11 @@ impl World {
 
     /// The PBX places an ordinary call.
     pub fn call(&mut self) -> usize {
-        self.place(Call::default())
+        self.place(Invite::default())
     }
 
     /// The PBX places a call.
-    pub fn place(&mut self, call: Call) -> usize {
+    pub fn place(&mut self, call: Invite) -> usize {
         self.ends[PBX].invite(self.now, call)
     }
 

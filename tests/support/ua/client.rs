@@ -7,11 +7,11 @@ use bytes::Bytes;
 use clapet::sip::message::{Header, Message};
 
 use super::super::lines::{ack_of_failure, address_in, branch_of, content, socket_of, tag_of};
-use super::{Call, Client, Dialog, LONGEST, State, T1, Ua};
+use super::{Client, Dialog, Invite, LONGEST, State, T1, Ua};
 
 impl Ua {
     /// Places a call; the index of its client transaction.
-    pub fn invite(&mut self, now: Duration, call: Call) -> usize {
+    pub fn invite(&mut self, now: Duration, call: Invite) -> usize {
         let serial = self.serial();
         let Self {
             name, address, proxy, ..

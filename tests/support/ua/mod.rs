@@ -22,7 +22,7 @@ pub const LONGEST: Duration = Duration::from_secs(32);
 
 /// An INVITE to place.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct Invite {
     /// User part of From.
     pub caller: String,
     /// User part of the Request-URI and of To.
@@ -40,7 +40,7 @@ pub struct Call {
     pub body: String,
 }
 
-impl Default for Call {
+impl Default for Invite {
     fn default() -> Self {
         Self {
             caller: "+33162001234".into(),
