@@ -328,3 +328,28 @@ pub fn configuration(sip: &str, trunks: &[SocketAddr], law: &str) -> String {
          purpose = \"canvassing\"\n\n{trunks}"
     )
 }
+
+/// The library that fakes the wall clock, as `faketime` preloads it. `None` where the tool is not installed: the test then says that it
+/// skips; continuous integration (`CI=true`) has every tool, so there it fails.
+pub fn faketime() -> Option<PathBuf> {
+    let output = Command::new(tool("faketime")?)
+        .args(["-m", "2023-06-06 08:30:00", "printenv", "LD_PRELOAD"])
+        .output()
+        .expect("faketime runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let library = text.trim().split([':', ' ']).find(|path| path.contains("faketime"));
+    Some(PathBuf::from(library.expect("faketime preloads a library")))
+}
+
+/// Where a tool is.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{name} is not installed");
+        eprintln!("skipped: {name} is not installed (tests/run installs it)");
+    }
+    found
+}
