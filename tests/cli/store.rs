@@ -117,25 +117,6 @@ fn commands_go_through_the_running_server() {
 }
 
 #[test]
-fn a_second_server_on_one_store_does_not_start() {
-    let site = site();
-    let _server = site.start();
-    let output = site.run(&["serve"]);
-    assert_ne!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("store"), "{}", stderr(&output));
-}
-
-#[test]
-fn the_server_answers_over_http() {
-    let site = site();
-    let server = site.start();
-    assert_eq!(server.get("/healthz").0, 200);
-    assert_eq!(server.get("/readyz").0, 200);
-    assert!(server.metric("clapet_build_info", env!("CARGO_PKG_VERSION")) > 0.5);
-    assert_eq!(server.stop(), Some(0));
-}
-
-#[test]
 fn the_demo_shows_every_rule_and_ends_by_itself() {
     let site = site();
     let output = site.run_bare(&["demo"]);

@@ -205,12 +205,22 @@ impl Server {
         self.child.wait().expect("a child");
     }
 
-    /// SIGTERM; its exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    /// SIGTERM, and its exit code once it has ended.
+    pub fn stop(self) -> Option<i32> {
+        self.terminate();
+        self.wait()
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
         let id = i32::try_from(self.child.id())
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(id.expect("an id"), rustix::process::Signal::TERM).expect("a signal sent");
+    }
+
+    /// Waits for its end; its exit code.
+    pub fn wait(mut self) -> Option<i32> {
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child") {
