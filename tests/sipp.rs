@@ -312,7 +312,7 @@ fn a_callee_who_refused_is_not_called() {
 fn a_callee_on_the_bloctel_list_is_not_called() {
     let Some(tools) = tools() else { return };
     refused_at(&tools, TUESDAY, NPV, "bloctel.opposed", |site| {
-        import(site, "bloctel", "0612345678\n0612345600\n")
+        import(site, "bloctel", "0612345678\n0612345600\n");
     });
 }
 

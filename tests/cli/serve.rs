@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::live::{End, Trunk};
 use crate::support::server::{Site, configuration, law_of_every_hour};
 use crate::support::ua::{Invite, Script};
-use crate::{expect, site, stderr};
+use crate::{site, stderr};
 
 #[test]
 fn a_second_server_on_one_store_does_not_start() {
