@@ -1,9 +1,13 @@
 //! Sources (PBX and BPO accounts) and trunks: who a message comes from, and where a call goes.
 
+mod directory;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+pub use directory::Directory;
 
 use super::Transport;
 use crate::gate::{NumberRange, SourceIndex};
@@ -102,11 +106,4 @@ pub struct Peers {
     pub emergency_from: Vec<IpNet>,
     /// Answer unknown sources with silence instead of 403.
     pub silence_unknown: bool,
-}
-
-impl Peers {
-    /// Who a remote address is: the one given with its port wins for that port; then the longest prefix; a source before a trunk.
-    pub fn identify(&self, _remote: SocketAddr) -> Peer {
-        todo!()
-    }
 }

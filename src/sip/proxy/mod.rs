@@ -1,16 +1,52 @@
 //! RFC 3261 §16 over transactions, sans-IO: routing, Record-Route, CANCEL, failover, and the question to the gate. Never blocks.
 
+mod admit;
+mod answer;
+mod cancel;
+mod choose;
+mod context;
+mod core;
+mod counters;
+mod forward;
+mod in_dialog;
+mod keys;
+mod outcome;
+mod question;
+mod recent;
+mod record_route;
+mod refuse;
+mod stray;
+mod target_uri;
+#[cfg(test)]
+mod tests;
+mod wake;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::peer::Peers;
+use rustc_hash::FxHashMap;
+
+use super::message::{Message, Method, ParseError, Response};
+use super::peer::{Peer, Peers};
+use super::transaction::client::ClientAction;
+use super::transaction::key::{ServerKey, server_key};
+use super::transaction::server::ServerAction;
 use super::{Flow, ListenerId, Now, Transport};
 use crate::gate::{Decision, Question, Reservation};
 use crate::ledger::Outcome;
 use crate::numbering::Plan;
 use crate::telemetry::Metrics;
+
+use self::answer::Silence;
+use self::context::{ContextId, Table};
+use self::core::{Core, Routed};
+use self::counters::{Counters, Direction, Kind};
+use self::keys::Stamp;
+use self::outcome::Settlement;
+use self::recent::Recent;
+use self::refuse::{Arrival, reply_flow};
 
 /// Which question a decision answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +100,8 @@ pub struct Settings {
     pub timer_c: Duration,
     /// T1 (RFC 3261 §17.1.1.1), 500 ms.
     pub t1: Duration,
+    /// Chance among trunks and the first branch: the same seed is the same run. From the system's entropy in production.
+    pub seed: u64,
 }
 
 /// What may change on reload.
@@ -76,56 +114,255 @@ pub struct Routing {
 }
 
 /// The proxy core.
-pub struct Proxy {}
+pub struct Proxy {
+    core: Core,
+    contexts: Table,
+    servers: FxHashMap<ServerKey, ContextId>,
+    recent: Recent,
+    routed: Arc<Routed>,
+    draining: bool,
+}
 
 impl Proxy {
     /// A proxy without calls.
-    pub fn new(_settings: Settings, _routing: Routing, _metrics: Arc<Metrics>) -> Self {
-        todo!()
+    pub fn new(settings: Settings, routing: Routing, metrics: Arc<Metrics>) -> Self {
+        Self {
+            core: Core::new(settings, Counters::new(metrics)),
+            contexts: Table::default(),
+            servers: FxHashMap::default(),
+            recent: Recent::default(),
+            routed: Routed::new(routing),
+            draining: false,
+        }
     }
 
     /// Puts new peers in force; calls in progress keep theirs.
-    pub fn set_routing(&mut self, _routing: Routing) {
-        todo!()
+    pub fn set_routing(&mut self, routing: Routing) {
+        self.routed = Routed::new(routing);
     }
 
     /// From now on new dialog-opening INVITEs get 503 (drain).
     pub fn drain(&mut self) {
-        todo!()
+        self.draining = true;
     }
 
     /// Calls still being set up (pending INVITE transactions), for the drain.
     pub fn pending(&self) -> usize {
-        todo!()
+        self.contexts
+            .iter()
+            .filter(|context| context.is_invite() && context.server.is_open())
+            .count()
     }
 
     /// One datagram or frame.
-    pub fn receive(&mut self, _now: Now, _flow: Flow, _bytes: Bytes) {
-        todo!()
+    pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        // Keep-alives (RFC 5626 §4.4.1) are no messages.
+        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        match Message::parse(bytes) {
+            Ok(message) if message.is_request() => {
+                let kind = Kind::Request(message.method());
+                self.core.counters.message(Direction::In, flow.transport, kind);
+                self.request(now, flow, message);
+            }
+            Ok(message) => {
+                let kind = Kind::Response(message.status());
+                self.core.counters.message(Direction::In, flow.transport, kind);
+                self.response(now, flow, &message);
+            }
+            Err(error) => self.malformed(flow, &error),
+        }
+        self.count();
     }
 
     /// The gate's answer to an [`Output::Ask`].
-    pub fn decide(&mut self, _now: Now, _id: AskId, _decision: Decision) {
-        todo!()
+    pub fn decide(&mut self, now: Now, id: AskId, decision: Decision) {
+        let waiting = self.core.asks.remove(&id);
+        let Some(context) = waiting.and_then(|id| self.contexts.get_mut(id)) else {
+            // Cancelled, given up, or an emergency call that did not wait: what was granted is given back.
+            self.core.settle(decision.reservation, Outcome::Unsent);
+            return;
+        };
+        context.ask = None;
+        let id = context.id;
+        if decision.forwards() {
+            context.valid_until = decision.verdict.valid_until.filter(|_| decision.enforced);
+            context.settlement = Settlement::new(decision.reservation);
+            self.core.start(context, now);
+        } else {
+            self.core.refuse(context, now, &decision);
+            self.core.settle(decision.reservation, Outcome::Unsent);
+        }
+        self.finish(id, now);
+        self.count();
     }
 
     /// A send failed for good (ICMP error, connection refused): as a 503 from that target (RFC 3261 §8.1.3.1, §16.9).
-    pub fn send_failed(&mut self, _now: Now, _flow: Flow) {
-        todo!()
+    pub fn send_failed(&mut self, now: Now, flow: Flow) {
+        // Only requests that nobody has answered: an error that comes later is about some other packet.
+        let failed: Vec<u64> = self
+            .core
+            .unheard
+            .range((flow.remote, 0)..=(flow.remote, u64::MAX))
+            .map(|(_, unique)| *unique)
+            .collect();
+        for unique in failed {
+            let id = self.core.clients.get(&unique).copied();
+            let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) else {
+                continue;
+            };
+            let same = |branch: &context::Branch| branch.unique == unique && branch.flow.transport == flow.transport;
+            if let Some(at) = context.branches.iter().position(same) {
+                let id = context.id;
+                self.core.silence(context, at, now, Silence::Undelivered);
+                self.finish(id, now);
+            }
+        }
+        self.count();
     }
 
     /// Fires the timers that are due.
-    pub fn timeout(&mut self, _now: Now) {
-        todo!()
+    pub fn timeout(&mut self, now: Now) {
+        while let Some(id) = self.core.timers.pop_due(now.mono) {
+            if let Some(context) = self.contexts.get_mut(id) {
+                context.armed = None;
+                self.core.fire(context, now);
+                self.finish(id, now);
+            }
+        }
+        self.count();
     }
 
     /// When to call [`Proxy::timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.core.timers.next()
     }
 
     /// Next thing to do; `None` when all is done for now.
     pub fn poll(&mut self) -> Option<Output> {
-        todo!()
+        self.core.outputs.pop_front()
+    }
+
+    fn request(&mut self, now: Now, flow: Flow, message: Message) {
+        let method = message.method();
+        let key = server_key(&self.core.keys.table, &message, method);
+        let arrival = Arrival {
+            flow,
+            reply: reply_flow(flow, &message),
+            peer: self.routed.directory.identify(flow.remote),
+            key,
+            message,
+        };
+        match method {
+            Method::Ack => return self.ack(now, &arrival),
+            Method::Cancel => return self.cancel(now, &arrival),
+            _ => {}
+        }
+        if let Some(&id) = self.servers.get(&key) {
+            return self.retransmitted(id);
+        }
+        if method == Method::Invite && self.recent.holds(key, now.mono) {
+            return self.core.counters.retransmission(Direction::In);
+        }
+        if arrival.message.to().is_some_and(|to| to.tag().is_some()) {
+            self.within_dialog(now, arrival);
+        } else {
+            self.admit(now, arrival);
+        }
+    }
+
+    fn retransmitted(&mut self, id: ContextId) {
+        self.core.counters.retransmission(Direction::In);
+        if let Some(context) = self.contexts.get_mut(id)
+            && context.server.request() == ServerAction::Resend
+            && let Some((status, bytes)) = context.last.clone()
+        {
+            self.core.resend(context.reply, bytes, Kind::Response(status));
+        }
+    }
+
+    fn response(&mut self, now: Now, flow: Flow, response: &Message) {
+        let Some(stamp) = response.via().and_then(|via| Stamp::parse(via.branch()?)) else {
+            return;
+        };
+        let id = self.core.clients.get(&stamp.unique).copied();
+        let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) else {
+            return self.stray(flow, &stamp, response);
+        };
+        let Some(at) = context.branches.iter().position(|branch| branch.unique == stamp.unique) else {
+            return;
+        };
+        if !self.core.keys.is_ours(&stamp, response) {
+            return;
+        }
+        let id = context.id;
+        let same_method = response.cseq().map(|cseq| cseq.name) == context.request.cseq().map(|cseq| cseq.name);
+        if same_method {
+            self.core.branch_response(context, at, now, response);
+        } else if response.method() == Method::Cancel
+            && let Some(cancel) = &mut context.branches[at].cancel
+        {
+            let action = cancel
+                .client
+                .response(now.mono, &self.core.durations, response.status());
+            if action == ClientAction::None {
+                self.core.counters.retransmission(Direction::In);
+            }
+        }
+        self.finish(id, now);
+    }
+
+    fn malformed(&mut self, flow: Flow, error: &ParseError) {
+        self.core
+            .counters
+            .metrics
+            .parse_errors
+            .with_label_values(&[error.cause.as_str()])
+            .inc();
+        let stranger = self.routed.directory.identify(flow.remote) == Peer::Unknown;
+        if stranger && self.routed.routing.peers.silence_unknown {
+            return;
+        }
+        if let Some(message) = &error.answerable {
+            let to_tag = self
+                .core
+                .tag(server_key(&self.core.keys.table, message, message.method()));
+            let bytes = Response {
+                request: message,
+                status: error.status,
+                phrase: "",
+                to_tag: &to_tag,
+                received_from: Some(flow.remote),
+                headers: &[],
+            }
+            .write(&mut self.core.scratch);
+            self.core
+                .send(reply_flow(flow, message), bytes, Kind::Response(error.status));
+        }
+    }
+
+    /// After anything happened to a call: forgets what is over, and sets when it wants to be woken.
+    fn finish(&mut self, id: ContextId, now: Now) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        self.core.sweep(context);
+        let wake = context.wake();
+        self.core.timers.set(id, &mut context.armed, wake);
+        if wake.is_some() {
+            return;
+        }
+        if let Some(context) = self.contexts.remove(id) {
+            self.servers.remove(&context.key);
+            if let Some(until) = context.holds_until.filter(|until| now.mono < *until) {
+                self.recent.insert(context.key, until, now.mono);
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        let transactions = self.contexts.len() + self.core.clients.len();
+        self.core.counters.transactions(transactions);
     }
 }

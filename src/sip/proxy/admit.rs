@@ -1,0 +1,348 @@
+//! Requests that open something: which are judged, relayed, answered by us, or refused (contract, "What is judged").
+
+use smallvec::SmallVec;
+
+use super::choose;
+use super::context::{Context, ContextId, Server};
+use super::forward::To;
+use super::keys::Use;
+use super::outcome::Settlement;
+use super::question;
+use super::refuse::{Arrival, is_ours};
+use super::{Output, Proxy};
+use crate::gate::{Question, SourceIndex};
+use crate::numbering::Number;
+use crate::rules::{Callee, Reason};
+use crate::sip::Now;
+use crate::sip::message::{Header, Message, Method, Snippet, Uri};
+use crate::sip::peer::{NumberFormat, Peer, TrunkIndex};
+
+/// Why a request goes no further (RFC 3261 §16.3).
+pub(super) struct Fault {
+    status: u16,
+    header: Option<(&'static str, String)>,
+}
+
+impl Proxy {
+    /// A request without a To-tag that no transaction knows.
+    pub(super) fn admit(&mut self, now: Now, arrival: Arrival) {
+        match arrival.peer {
+            Peer::Source(source) => self.admit_from_source(now, arrival, source),
+            Peer::Trunk(_) => self.admit_from_trunk(now, arrival),
+            Peer::Unknown => self.admit_from_stranger(now, arrival),
+        }
+    }
+
+    fn admit_from_source(&mut self, now: Now, arrival: Arrival, index: SourceIndex) {
+        let routed = self.routed.clone();
+        let Some(source) = routed.routing.peers.sources.get(usize::from(index.0)) else {
+            return self.refuse_stranger(&arrival);
+        };
+        let plan = &routed.routing.plan;
+        let message = &arrival.message;
+        let is_invite = message.method() == Method::Invite;
+        let callee = if is_invite {
+            question::callee(plan, message.request_uri())
+        } else {
+            Callee::Unparseable
+        };
+        let emergency = question::is_emergency(plan, callee, now.wall.date_naive());
+        if message.method() == Method::Options && self.is_for_us(message) {
+            return self.answer_options(&arrival);
+        }
+        let dialogless = matches!(
+            message.method(),
+            Method::Message | Method::Refer | Method::Subscribe | Method::Publish
+        );
+        if dialogless && source.canvasses {
+            return self.core.reply(&arrival, 405, &[("Allow", ALLOW)]);
+        }
+        let loop_hash = self.loop_hash(message, arrival.peer);
+        if let Err(fault) = self.check(message, loop_hash, emergency) {
+            return self.reject(&arrival, &fault);
+        }
+        let asks_are_full = self.core.asks.len() >= self.core.settings.max_asks;
+        if self.is_full(is_invite, emergency) || (is_invite && !emergency && (self.draining || asks_are_full)) {
+            return self.core.refuse_overloaded(&arrival, &source.id);
+        }
+        let call = self.core.keys.call(message);
+        let question = is_invite.then(|| question::question(plan, message, callee, index, &source.trusted, call));
+        let trunks = self.trunks(message, &source.trunks, emergency);
+        let id = self.open(now, arrival, loop_hash, trunks, emergency);
+        match question {
+            // Told, so that it is counted; nobody waits for the answer.
+            Some(question) if emergency => {
+                if !asks_are_full {
+                    let ask = self.core.ask_id();
+                    self.core.outputs.push_back(Output::Ask { id: ask, question });
+                }
+                self.start(now, id);
+            }
+            Some(question) => self.ask(now, id, question),
+            None => self.start(now, id),
+        }
+        self.finish(id, now);
+    }
+
+    fn ask(&mut self, now: Now, id: ContextId, question: Question) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        let ask = self.core.ask_id();
+        context.ask = Some((ask, now.mono + self.core.durations.give_up()));
+        self.core.asks.insert(ask, id);
+        self.core.outputs.push_back(Output::Ask { id: ask, question });
+    }
+
+    fn start(&mut self, now: Now, id: ContextId) {
+        if let Some(context) = self.contexts.get_mut(id) {
+            self.core.start(context, now);
+        }
+    }
+
+    /// Calls from a trunk are relayed to whose number it is, and never judged.
+    fn admit_from_trunk(&mut self, now: Now, arrival: Arrival) {
+        let routed = self.routed.clone();
+        let plan = &routed.routing.plan;
+        let message = &arrival.message;
+        if message.method() == Method::Options && self.is_for_us(message) {
+            return self.answer_options(&arrival);
+        }
+        let loop_hash = self.loop_hash(message, arrival.peer);
+        if let Err(fault) = self.check(message, loop_hash, false) {
+            return self.reject(&arrival, &fault);
+        }
+        let source = match question::callee(plan, message.request_uri()) {
+            Callee::Number(Number::E164(callee)) => routed.directory.inbound(callee, now.wall.date_naive()),
+            _ => None,
+        };
+        let sources = &routed.routing.peers.sources;
+        let target = source.and_then(|index| sources.get(usize::from(index.0))?.target.as_ref());
+        let Some(target) = target else {
+            return self.core.reply(&arrival, 404, &[]);
+        };
+        let is_invite = message.method() == Method::Invite;
+        if self.is_full(is_invite, false) || (is_invite && self.draining) {
+            return self.core.refuse_overloaded(&arrival, "trunk");
+        }
+        let id = self.open(now, arrival, loop_hash, SmallVec::new(), false);
+        if let Some(context) = self.contexts.get_mut(id) {
+            let to = To {
+                target,
+                format: NumberFormat::AsDialled,
+                trunk: None,
+                outbound: false,
+            };
+            if !self.core.open_branch(context, now, &to, plan) {
+                let bytes = self.core.response(context, 500, &[]);
+                self.core.answer(context, now, 500, bytes);
+            }
+        }
+        self.finish(id, now);
+    }
+
+    /// An unknown address reaches emergency numbers, where it may.
+    fn admit_from_stranger(&mut self, now: Now, arrival: Arrival) {
+        let routed = self.routed.clone();
+        let (peers, plan) = (&routed.routing.peers, &routed.routing.plan);
+        let message = &arrival.message;
+        let address = arrival.flow.remote.ip().to_canonical();
+        let may = message.method() == Method::Invite && peers.emergency_from.iter().any(|net| net.contains(&address));
+        let emergency = may
+            && question::is_emergency(
+                plan,
+                question::callee(plan, message.request_uri()),
+                now.wall.date_naive(),
+            );
+        if !emergency {
+            return self.refuse_stranger(&arrival);
+        }
+        let loop_hash = self.loop_hash(message, arrival.peer);
+        if let Err(fault) = self.check(message, loop_hash, true) {
+            return self.reject(&arrival, &fault);
+        }
+        if self.is_full(true, true) {
+            return self.core.refuse_overloaded(&arrival, "unknown");
+        }
+        self.core
+            .counters
+            .invite("unknown", "allow", Reason::ExemptEmergency.code());
+        let trunks = self.trunks(message, &[], true);
+        let id = self.open(now, arrival, loop_hash, trunks, true);
+        self.start(now, id);
+        self.finish(id, now);
+    }
+
+    /// Keeps a request and answers an INVITE with 100 at once.
+    pub(super) fn open(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        loop_hash: u64,
+        trunks: SmallVec<[TrunkIndex; 4]>,
+        emergency: bool,
+    ) -> ContextId {
+        let key = arrival.key;
+        let method = arrival.message.method();
+        let is_invite = method == Method::Invite;
+        let trying_at = (!is_invite).then(|| now.mono + self.core.durations.until_t2());
+        let routed = self.routed.clone();
+        let id = self.contexts.insert(|id| Context {
+            id,
+            key,
+            flow: arrival.flow,
+            reply: arrival.reply,
+            peer: arrival.peer,
+            routed,
+            server: Server::new(method, arrival.flow.transport),
+            request: arrival.message,
+            last: None,
+            branches: SmallVec::new(),
+            trunks,
+            ask: None,
+            emergency,
+            cancelled: false,
+            cancel_reason: None,
+            timer_c: None,
+            rang_out: false,
+            trying_at,
+            settlement: Settlement::default(),
+            valid_until: None,
+            best: None,
+            loop_hash,
+            holds_until: None,
+            armed: None,
+        });
+        self.servers.insert(key, id);
+        if is_invite && let Some(context) = self.contexts.get_mut(id) {
+            let bytes = self.core.response(context, 100, &[]);
+            self.core.answer(context, now, 100, bytes);
+        }
+        id
+    }
+
+    /// The trunks a request may go to, first to be tried last. An emergency call falls back to those its source may not use.
+    fn trunks(&mut self, message: &Message, allowed: &[TrunkIndex], emergency: bool) -> SmallVec<[TrunkIndex; 4]> {
+        let peers = &self.routed.routing.peers;
+        let secure = message
+            .request_uri()
+            .get(..5)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+        // RFC 5630 §5.3: `sips` goes nowhere but over TLS.
+        let fits = |trunk: &crate::sip::peer::Trunk| {
+            emergency || !secure || trunk.target.transport == crate::sip::Transport::Tls
+        };
+        let mut order = choose::order(peers, allowed, &mut self.core.chance, fits);
+        if emergency && !allowed.is_empty() {
+            let mut all = choose::order(peers, &[], &mut self.core.chance, fits);
+            all.retain(|trunk| !order.contains(trunk));
+            order.insert_many(0, all);
+        }
+        order
+    }
+
+    /// RFC 3261 §16.3: what is wrong with a request before it is routed.
+    pub(super) fn check(&self, message: &Message, loop_hash: u64, emergency: bool) -> Result<(), Fault> {
+        let fault = |status| Err(Fault { status, header: None });
+        let known = Uri::parse(message.request_uri()).is_some_and(|uri| {
+            ["sip", "sips", "tel"]
+                .iter()
+                .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme))
+                || uri.is_emergency_service()
+        });
+        if !known {
+            return fault(416);
+        }
+        if message.max_forwards() == Some(0) {
+            return fault(483);
+        }
+        let looped = message
+            .values(Header::Via)
+            .filter_map(crate::sip::message::Via::parse)
+            .filter_map(|via| super::keys::Stamp::parse(via.branch()?))
+            .any(|stamp| stamp.loop_hash == loop_hash && self.core.keys.is_ours(&stamp, message));
+        if looped {
+            return fault(482);
+        }
+        // An emergency call is not refused for an extension that nobody here knows.
+        if !emergency && message.first(Header::ProxyRequire).is_some() {
+            let options: Vec<&str> = message.values(Header::ProxyRequire).collect();
+            return Err(Fault {
+                status: 420,
+                header: Some(("Unsupported", options.join(", "))),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn reject(&mut self, arrival: &Arrival, fault: &Fault) {
+        let header: Option<Snippet<'_>> = fault.header.as_ref().map(|(name, value)| (*name, value.as_str()));
+        self.core.reply(arrival, fault.status, header.as_slice());
+    }
+
+    /// What the routing is taken from (RFC 5393 §4.2): the same again is a loop, another way through us is a spiral.
+    pub(super) fn loop_hash(&self, message: &Message, peer: Peer) -> u64 {
+        let tag = |address: Option<crate::sip::message::NameAddr<'_>>| {
+            address
+                .and_then(|address| address.tag())
+                .unwrap_or_default()
+                .as_bytes()
+                .to_owned()
+        };
+        let side = match peer {
+            Peer::Source(_) => b"s",
+            Peer::Trunk(_) => b"t",
+            Peer::Unknown => b"u",
+        };
+        let number = message.cseq().map_or(0, |cseq| cseq.number);
+        let fields = self
+            .core
+            .keys
+            .fields(Use::Loop)
+            .add(side)
+            .add(message.request_uri().as_bytes())
+            .add(&tag(message.from()))
+            .add(&tag(message.to()))
+            .add(message.call_id().as_bytes())
+            .add(&number.to_le_bytes());
+        message
+            .values(Header::Route)
+            .fold(fields, |fields, route| fields.add(route.as_bytes()))
+            .short()
+    }
+
+    /// Too many transactions. New calls stop first, so that calls in progress can end; emergency calls last.
+    pub(super) fn is_full(&self, new_call: bool, emergency: bool) -> bool {
+        let most = self.core.settings.max_transactions;
+        let most = match (new_call, emergency) {
+            (true, false) => most,
+            (false, _) => most + most / 4 + RESERVED,
+            (true, true) => most + most / 2 + 2 * RESERVED,
+        };
+        self.contexts.len() + self.core.clients.len() >= most
+    }
+
+    /// OPTIONS to ourselves (RFC 3261 §11): no user part, and no host but ours.
+    fn is_for_us(&self, message: &Message) -> bool {
+        let Some(uri) = Uri::parse(message.request_uri()) else {
+            return false;
+        };
+        message.max_forwards() == Some(0) || (uri.user.is_none() && is_ours(&self.core, &uri))
+    }
+
+    fn answer_options(&mut self, arrival: &Arrival) {
+        let headers = [("Allow", ALLOW), ("Accept", "application/sdp")];
+        self.core.reply(arrival, 200, &headers);
+    }
+
+    pub(super) fn refuse_stranger(&mut self, arrival: &Arrival) {
+        let silence = self.routed.routing.peers.silence_unknown;
+        self.core.refuse_stranger(arrival, silence);
+    }
+}
+
+/// What we let through, and a source that canvasses may use outside a dialog.
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, NOTIFY, REGISTER";
+
+/// Transactions kept free for those that go on when new calls are refused.
+const RESERVED: usize = 1_024;

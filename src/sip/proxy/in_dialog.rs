@@ -1,0 +1,205 @@
+//! Requests within a dialog: proven by our own Route, routed by the Routes that follow it or by the Request-URI (RFC 3261 §16.4 to
+//! §16.6), from either side. The ACK of a 2xx is routed without a transaction.
+
+use std::net::SocketAddr;
+
+use smallvec::SmallVec;
+
+use super::Proxy;
+use super::core::{Core, Routed};
+use super::counters::Kind;
+use super::forward::{Onward, Routes, trusted};
+use super::keys::Use;
+use super::record_route::{self, Proof, Side};
+use super::refuse::Arrival;
+use crate::sip::message::{Header, Message, Method, NameAddr, Uri};
+use crate::sip::peer::{Peer, Target};
+use crate::sip::transaction::server::ServerAction;
+use crate::sip::{Flow, ListenerId, Now, Transport};
+
+/// Where an in-dialog request goes, and with which Request-URI and Routes.
+struct Way {
+    flow: Flow,
+    uri: Option<String>,
+    routes: Option<String>,
+    pops: usize,
+}
+
+impl Proxy {
+    /// A request with a To-tag that no transaction knows.
+    pub(super) fn within_dialog(&mut self, now: Now, arrival: Arrival) {
+        let Some(proof) = self.prove(&arrival) else {
+            return match arrival.peer {
+                Peer::Unknown => self.refuse_stranger(&arrival),
+                _ => self.core.reply(&arrival, 481, &[]),
+            };
+        };
+        let loop_hash = self.loop_hash(&arrival.message, arrival.peer);
+        if let Err(fault) = self.check(&arrival.message, loop_hash, false) {
+            return self.reject(&arrival, &fault);
+        }
+        if self.is_full(false, false) {
+            return self.core.refuse_overloaded(&arrival, "dialog");
+        }
+        let routed = self.routed.clone();
+        let Some(way) = self.core.way(&routed, &arrival.message, arrival.flow.listener, &proof) else {
+            return self.core.reply(&arrival, 500, &[]);
+        };
+        let peer = arrival.peer;
+        let id = self.open(now, arrival, loop_hash, SmallVec::new(), false);
+        if let Some(context) = self.contexts.get_mut(id) {
+            self.core.send_branch(context, now, &way.onward(&routed, peer));
+        }
+        self.finish(id, now);
+    }
+
+    /// An ACK: absorbed by the INVITE transaction whose final response it acknowledges, else routed if it is in a dialog, else dropped.
+    pub(super) fn ack(&mut self, now: Now, arrival: &Arrival) {
+        let id = self.servers.get(&arrival.key).copied();
+        if let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) {
+            let id = context.id;
+            let action = match &mut context.server {
+                super::context::Server::Invite(server) => server.ack(now.mono, &self.core.durations),
+                super::context::Server::NonInvite(_) => ServerAction::None,
+            };
+            self.finish(id, now);
+            if action != ServerAction::PassAck {
+                return;
+            }
+        }
+        let message = &arrival.message;
+        let Some(proof) = self.prove(arrival).filter(|_| message.max_forwards() != Some(0)) else {
+            return;
+        };
+        let routed = self.routed.clone();
+        let Some(way) = self.core.way(&routed, message, arrival.flow.listener, &proof) else {
+            return;
+        };
+        // A retransmitted ACK goes on with the same branch (RFC 3261 §16.11).
+        let via = message.via().map_or("", |via| via.raw);
+        let unique = self.core.keys.fields(Use::Branch).add(via.as_bytes()).short();
+        let onward = way.onward(&routed, arrival.peer);
+        let bytes = self.core.forwarded(message, arrival.flow, &onward, unique, 0);
+        self.core.send(way.flow, bytes, Kind::Request(Method::Ack));
+    }
+
+    fn prove(&self, arrival: &Arrival) -> Option<Proof> {
+        // Trunks are not judged, and may rename a party during a call.
+        let checked = !matches!(arrival.peer, Peer::Trunk(_));
+        record_route::prove(&self.core.keys, &self.routed.routing.plan, &arrival.message, checked)
+    }
+}
+
+impl Way {
+    fn onward<'a>(&'a self, routed: &'a Routed, peer: Peer) -> Onward<'a> {
+        Onward {
+            flow: self.flow,
+            trunk: None,
+            uri: self.uri.as_deref(),
+            routes: match &self.routes {
+                Some(routes) if routes.is_empty() => Routes::Clear,
+                Some(routes) => Routes::Set(routes),
+                None => Routes::Pop(self.pops),
+            },
+            dialog: None,
+            trusted: trusted(routed, peer),
+        }
+    }
+}
+
+impl Core {
+    fn way(&self, routed: &Routed, message: &Message, came_by: ListenerId, proof: &Proof) -> Option<Way> {
+        let side = if proof.from_caller {
+            proof.dialog.callee_side
+        } else {
+            proof.dialog.caller_side
+        };
+        let mut routes: SmallVec<[&str; 4]> = message
+            .values(Header::Route)
+            .skip(proof.routes)
+            .take(MAX_ROUTES)
+            .collect();
+        let mut uri = None;
+        if proof.strict {
+            // §16.4: a strict router put our Route in the Request-URI and the real one last.
+            let last = NameAddr::parse(routes.pop()?)?;
+            uri = Some(last.uri.raw.to_owned());
+        }
+        let next = match routes.first() {
+            Some(route) => NameAddr::parse(route)?.uri,
+            None => Uri::parse(uri.as_deref().unwrap_or_else(|| message.request_uri()))?,
+        };
+        let flow = self.next_hop(routed, came_by, &next, side)?;
+        let loose = routes.is_empty() || next.param("lr").is_some();
+        if loose && !proof.strict {
+            return Some(Way {
+                flow,
+                uri: None,
+                routes: None,
+                pops: proof.routes,
+            });
+        }
+        if loose {
+            return Some(Way {
+                flow,
+                uri,
+                routes: Some(routes.join(", ")),
+                pops: 0,
+            });
+        }
+        // §16.6 step 6: the next hop is a strict router.
+        let strict = next.raw.to_owned();
+        let mut kept = routes[1..].join(", ");
+        if !kept.is_empty() {
+            kept.push_str(", ");
+        }
+        kept.push('<');
+        kept.push_str(uri.as_deref().unwrap_or_else(|| message.request_uri()));
+        kept.push('>');
+        Some(Way {
+            flow,
+            uri: Some(strict),
+            routes: Some(kept),
+            pops: 0,
+        })
+    }
+
+    /// The flow to a URI: its address, or that of the configured target of its name, else where that side of the call is.
+    fn next_hop(&self, routed: &Routed, came_by: ListenerId, uri: &Uri<'_>, side: Side) -> Option<Flow> {
+        let host = uri.host_port;
+        let transport = uri.transport().unwrap_or(Transport::Udp);
+        let address = host.and_then(|host| {
+            let maddr = uri.param("maddr").and_then(|maddr| maddr.parse().ok());
+            let ip = maddr.or_else(|| host.ip())?;
+            let port = host
+                .port
+                .unwrap_or(if transport == Transport::Tls { 5061 } else { 5060 });
+            Some(SocketAddr::new(ip, port))
+        });
+        let (address, transport) = match (address, host) {
+            (Some(address), _) => (address, transport),
+            (None, Some(host)) => named(routed, host.host).unwrap_or((side.address, side.transport)),
+            (None, None) => (side.address, side.transport),
+        };
+        self.flow(came_by, address, transport)
+    }
+}
+
+/// The configured target with that host name.
+fn named(routed: &Routed, host: &str) -> Option<(SocketAddr, Transport)> {
+    let peers = &routed.routing.peers;
+    let trunks = peers.trunks.iter().map(|trunk| &trunk.target);
+    let sources = peers.sources.iter().filter_map(|source| source.target.as_ref());
+    let is_named = |target: &&Target| {
+        Uri::parse(&target.uri)
+            .and_then(|uri| uri.host_port)
+            .is_some_and(|known| known.host.eq_ignore_ascii_case(host))
+    };
+    trunks
+        .chain(sources)
+        .find(is_named)
+        .map(|target| (target.address, target.transport))
+}
+
+/// Routes of one request that are looked at.
+const MAX_ROUTES: usize = 16;

@@ -1,0 +1,230 @@
+//! Everything keyed by the secret: tags, branches, the hash of a call, the MAC on Record-Route. Nobody without the secret can make
+//! one, and every process that has it recognises them all.
+
+use std::fmt::Write as _;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::sip::message::Message;
+use crate::sip::transaction::key::MAGIC_COOKIE;
+
+/// What a hash is for: two uses never give the same value.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(super) enum Use {
+    Tag = 1,
+    Branch,
+    Stamp,
+    Loop,
+    Call,
+    Party,
+    Dialog,
+}
+
+/// The two keys in the secret.
+pub(super) struct Keys {
+    /// For hashes that find things in memory.
+    pub(super) table: [u8; 16],
+    /// For what others carry and bring back.
+    mac: [u8; 16],
+    instance: u32,
+}
+
+/// A hash over fields.
+pub(super) struct Fields(SipHasher24);
+
+impl Fields {
+    /// Adds a field; its length goes in too, so that two fields never run into each other.
+    pub(super) fn add(mut self, bytes: &[u8]) -> Self {
+        self.0.write(&(bytes.len() as u64).to_le_bytes());
+        self.0.write(bytes);
+        self
+    }
+
+    pub(super) fn wide(&self) -> u128 {
+        self.0.finish128().as_u128()
+    }
+
+    pub(super) fn short(&self) -> u64 {
+        self.0.finish128().as_u64().0
+    }
+}
+
+/// What our branches say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// The process that made it.
+    pub(super) instance: u32,
+    /// The client transaction.
+    pub(super) unique: u64,
+    /// What the routing was taken from (RFC 5393 §4.2): the same again is a loop.
+    pub(super) loop_hash: u64,
+    mac: u64,
+}
+
+impl Keys {
+    pub(super) fn new(secret: &[u8; 32], instance: u32) -> Self {
+        let (mut table, mut mac) = ([0; 16], [0; 16]);
+        table.copy_from_slice(&secret[..16]);
+        mac.copy_from_slice(&secret[16..]);
+        Self { table, mac, instance }
+    }
+
+    pub(super) fn fields(&self, used: Use) -> Fields {
+        let mut hasher = SipHasher24::new_with_key(&self.mac);
+        hasher.write_u8(used as u8);
+        Fields(hasher)
+    }
+
+    pub(super) fn instance(&self) -> u32 {
+        self.instance
+    }
+
+    /// One call, however many INVITEs carry it: Call-ID and From-tag. Never zero, which means no call.
+    pub(super) fn call(&self, message: &Message) -> u64 {
+        let tag = message.from().and_then(|from| from.tag()).unwrap_or_default();
+        self.fields(Use::Call)
+            .add(message.call_id().as_bytes())
+            .add(tag.as_bytes())
+            .short()
+            .max(1)
+    }
+
+    /// A client transaction's number, from a counter: nobody else can tell the next.
+    pub(super) fn unique(&self, counter: u64) -> u64 {
+        self.fields(Use::Branch)
+            .add(&self.instance.to_le_bytes())
+            .add(&counter.to_le_bytes())
+            .short()
+    }
+
+    fn stamp_mac(&self, instance: u32, unique: u64, message: &Message) -> u64 {
+        let number = message.cseq().map_or(0, |cseq| cseq.number);
+        self.fields(Use::Stamp)
+            .add(&instance.to_le_bytes())
+            .add(&unique.to_le_bytes())
+            .add(message.call_id().as_bytes())
+            .add(&number.to_le_bytes())
+            .short()
+    }
+
+    /// Writes the branch of a request that is forwarded.
+    pub(super) fn push_branch(&self, out: &mut String, unique: u64, loop_hash: u64, message: &Message) {
+        let mac = self.stamp_mac(self.instance, unique, message);
+        let instance = self.instance;
+        // Writing into a string cannot fail.
+        let _ = write!(
+            out,
+            "{MAGIC_COOKIE}{instance:08x}{unique:016x}{loop_hash:016x}{mac:016x}"
+        );
+    }
+
+    /// Was the message, a response, caused by a request that some process with our secret sent?
+    pub(super) fn is_ours(&self, stamp: &Stamp, message: &Message) -> bool {
+        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, message)
+    }
+}
+
+impl Stamp {
+    /// Reads a branch of the form that we write.
+    pub(super) fn parse(branch: &str) -> Option<Self> {
+        let digits = branch.strip_prefix(MAGIC_COOKIE)?;
+        if digits.len() != 56 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let hex = |from: usize| u64::from_str_radix(digits.get(from..from + 16)?, 16).ok();
+        Some(Self {
+            instance: u32::from_str_radix(digits.get(..8)?, 16).ok()?,
+            unique: hex(8)?,
+            loop_hash: hex(24)?,
+            mac: hex(40)?,
+        })
+    }
+}
+
+/// Chance that can be repeated: SplitMix64, seeded by the settings.
+#[derive(Clone, Debug)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        // The bias of the remainder is below 2^-32 for the sums of weights it is used for.
+        self.next() % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn message(call: &str) -> Message {
+        Message::parse(Bytes::from(format!(
+            "INVITE sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=f\r\nTo: <sip:c@d>\r\n\
+             Call-ID: {call}\r\nCSeq: 1 INVITE\r\n\r\n"
+        )))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_branch_is_read_back_and_bound_to_its_call() {
+        let keys = Keys::new(&[3; 32], 0xabcd);
+        let mut branch = String::new();
+        keys.push_branch(&mut branch, 5, 6, &message("c1"));
+        let stamp = Stamp::parse(&branch).unwrap();
+        assert_eq!((stamp.instance, stamp.unique, stamp.loop_hash), (0xabcd, 5, 6));
+        assert!(keys.is_ours(&stamp, &message("c1")));
+        assert!(!keys.is_ours(&stamp, &message("c2")));
+        assert!(!Keys::new(&[4; 32], 0xabcd).is_ours(&stamp, &message("c1")));
+        assert!(
+            Keys::new(&[3; 32], 1).is_ours(&stamp, &message("c1")),
+            "a successor knows it"
+        );
+        for foreign in [
+            "z9hG4bK1",
+            "",
+            &branch[1..],
+            &format!("{branch}0"),
+            &branch.replace('5', "+"),
+        ] {
+            assert_eq!(Stamp::parse(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn fields_do_not_run_into_each_other() {
+        let keys = Keys::new(&[3; 32], 0);
+        let hash = |one: &[u8], two: &[u8]| keys.fields(Use::Call).add(one).add(two).wide();
+        assert_ne!(hash(b"ab", b"c"), hash(b"a", b"bc"));
+        assert_ne!(
+            keys.fields(Use::Call).add(b"a").wide(),
+            keys.fields(Use::Tag).add(b"a").wide()
+        );
+    }
+
+    #[test]
+    fn a_seed_repeats_itself() {
+        let mut draws: Vec<Vec<u64>> = Vec::new();
+        for seed in [1, 1, 2] {
+            let mut chance = Chance::new(seed);
+            draws.push((0..8).map(|_| chance.below(1_000)).collect());
+        }
+        assert_eq!(draws[0], draws[1]);
+        assert_ne!(draws[0], draws[2]);
+    }
+}

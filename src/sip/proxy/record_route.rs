@@ -1,0 +1,198 @@
+//! Our Record-Route, and what an in-dialog request proves by bringing it back: which call it belongs to, from which side, and that
+//! To still names the other party. Whoever holds no such Route is not in a dialog.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::keys::{Keys, Use};
+use super::question;
+use crate::numbering::{Number, Plan};
+use crate::sip::Transport;
+use crate::sip::message::{Header, Message, NameAddr, Uri};
+
+/// Where one side of a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Side {
+    pub(super) address: SocketAddr,
+    pub(super) transport: Transport,
+}
+
+/// A dialog as its Record-Route tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialog {
+    /// From a source to a trunk, and so judged.
+    pub(super) outbound: bool,
+    pub(super) caller_side: Side,
+    pub(super) callee_side: Side,
+    /// Hashes of the parties as From and To named them.
+    caller: u64,
+    callee: u64,
+}
+
+/// What an in-dialog request has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proof {
+    pub(super) dialog: Dialog,
+    /// Sent by the side that called.
+    pub(super) from_caller: bool,
+    /// How many of the topmost Routes are ours.
+    pub(super) routes: usize,
+    /// Our Route stands in the Request-URI: the hop before is a strict router (RFC 3261 §16.4).
+    pub(super) strict: bool,
+}
+
+impl Dialog {
+    /// Of a dialog-opening request.
+    pub(super) fn opening(
+        keys: &Keys,
+        plan: &Plan,
+        request: &Message,
+        outbound: bool,
+        caller_side: Side,
+        callee_side: Side,
+    ) -> Self {
+        Self {
+            outbound,
+            caller_side,
+            callee_side,
+            caller: party(keys, plan, request.from()),
+            callee: party(keys, plan, request.to()),
+        }
+    }
+
+    /// Writes the user part of our Record-Route URI.
+    pub(super) fn push(&self, out: &mut String, keys: &Keys, call_id: &str, caller_tag: &str) {
+        let begin = out.len();
+        out.push(if self.outbound { 'o' } else { 'i' });
+        // Writing into a string cannot fail.
+        let _ = write!(out, "{:016x}{:016x}", self.caller, self.callee);
+        self.caller_side.push(out);
+        out.push('-');
+        self.callee_side.push(out);
+        let mac = mac(keys, &out[begin..], call_id, caller_tag);
+        let _ = write!(out, "-{mac:032x}");
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let outbound = match text.as_bytes().first()? {
+            b'o' => true,
+            b'i' => false,
+            _ => return None,
+        };
+        let (caller_side, callee_side) = text.get(33..)?.split_once('-')?;
+        Some(Self {
+            outbound,
+            caller: u64::from_str_radix(text.get(1..17)?, 16).ok()?,
+            callee: u64::from_str_radix(text.get(17..33)?, 16).ok()?,
+            caller_side: Side::parse(caller_side)?,
+            callee_side: Side::parse(callee_side)?,
+        })
+    }
+}
+
+/// What a request with a To-tag proves; `None`: it is in no dialog of ours, or tampered with. `checked`: To must still name the
+/// other party. Trunks, which are not judged, are spared that, since a party may change its name during a call (RFC 4916).
+pub(super) fn prove(keys: &Keys, plan: &Plan, request: &Message, checked: bool) -> Option<Proof> {
+    let (from, to) = (request.from()?, request.to()?);
+    let (from_tag, to_tag) = (from.tag()?, to.tag()?);
+    let call_id = request.call_id();
+    let read = |uri: &Uri<'_>| -> Option<(Dialog, bool)> {
+        let (text, written) = uri.user?.rsplit_once('-')?;
+        let written = u128::from_str_radix(written, 16).ok().filter(|_| written.len() == 32)?;
+        let dialog = Dialog::parse(text)?;
+        if mac(keys, text, call_id, from_tag) == written {
+            Some((dialog, true))
+        } else if mac(keys, text, call_id, to_tag) == written {
+            Some((dialog, false))
+        } else {
+            None
+        }
+    };
+    let in_uri = Uri::parse(request.request_uri()).and_then(|uri| read(&uri));
+    let in_routes = |value: &str| NameAddr::parse(value).and_then(|route| read(&route.uri));
+    let routes = request
+        .values(Header::Route)
+        .take(MAX_OWN_ROUTES)
+        .take_while(|value| in_routes(value).is_some())
+        .count();
+    let topmost = request.values(Header::Route).next().and_then(in_routes);
+    let (dialog, from_caller) = in_uri.or(topmost)?;
+    let named = if from_caller { dialog.callee } else { dialog.caller };
+    if checked && party(keys, plan, Some(to)) != named {
+        return None;
+    }
+    Some(Proof {
+        dialog,
+        from_caller,
+        routes,
+        strict: in_uri.is_some(),
+    })
+}
+
+fn mac(keys: &Keys, text: &str, call_id: &str, caller_tag: &str) -> u128 {
+    keys.fields(Use::Dialog)
+        .add(text.as_bytes())
+        .add(call_id.as_bytes())
+        .add(caller_tag.as_bytes())
+        .wide()
+}
+
+/// A party as an address names it: by its number in whatever form, else by its user and host.
+fn party(keys: &Keys, plan: &Plan, address: Option<NameAddr<'_>>) -> u64 {
+    let Some(uri) = address.map(|address| address.uri) else {
+        return 0;
+    };
+    let fields = keys.fields(Use::Party);
+    match question::number(plan, &uri) {
+        Some(Number::E164(number)) => fields.add(&number.get().to_le_bytes()).short(),
+        Some(Number::Short(code)) => fields.add(&code.get().to_le_bytes()).short(),
+        None => {
+            let host = uri.host_port.map_or("", |host| host.host).to_ascii_lowercase();
+            fields
+                .add(uri.user.unwrap_or_default().as_bytes())
+                .add(host.as_bytes())
+                .short()
+        }
+    }
+}
+
+impl Side {
+    fn push(&self, out: &mut String) {
+        out.push(match self.transport {
+            Transport::Udp => 'u',
+            Transport::Tcp => 't',
+            Transport::Tls => 's',
+        });
+        let _ = match self.address.ip().to_canonical() {
+            IpAddr::V4(ip) => write!(out, "{:08x}", u32::from(ip)),
+            IpAddr::V6(ip) => write!(out, "{:032x}", u128::from(ip)),
+        };
+        let _ = write!(out, "{:04x}", self.address.port());
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let transport = match text.as_bytes().first()? {
+            b'u' => Transport::Udp,
+            b't' => Transport::Tcp,
+            b's' => Transport::Tls,
+            _ => return None,
+        };
+        let (ip, port) = text.get(1..)?.split_at_checked(text.len().checked_sub(5)?)?;
+        let ip = match ip.len() {
+            8 => IpAddr::V4(Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?)),
+            32 => IpAddr::V6(Ipv6Addr::from(u128::from_str_radix(ip, 16).ok()?)),
+            _ => return None,
+        };
+        Some(Self {
+            address: SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?),
+            transport,
+        })
+    }
+}
+
+/// Two where a call goes from one listener to another (RFC 5658), one otherwise.
+const MAX_OWN_ROUTES: usize = 2;
+
+#[cfg(test)]
+#[path = "record_route_tests.rs"]
+mod tests;

@@ -1,0 +1,180 @@
+//! Answers of our own: those of a protocol element, without a transaction (RFC 3261 §8.2.7), and the refusal of a judged call in its
+//! server transaction, with the reason code in Reason and Warning.
+
+use bytes::Bytes;
+
+use super::context::Context;
+use super::core::Core;
+use super::counters::Kind;
+use crate::gate::Decision;
+use crate::rules::Reason;
+use crate::sip::message::{HostPort, Message, Response, Snippet, Uri};
+use crate::sip::peer::Peer;
+use crate::sip::transaction::key::ServerKey;
+use crate::sip::{Flow, Now};
+
+/// A request as it came in.
+pub(super) struct Arrival {
+    pub(super) flow: Flow,
+    /// Where its responses go.
+    pub(super) reply: Flow,
+    pub(super) peer: Peer,
+    pub(super) key: ServerKey,
+    pub(super) message: Message,
+}
+
+/// Where the responses to a request go: RFC 3261 §18.2.2 with `rport` (RFC 3581 §4). `maddr` is not followed: it would let anyone
+/// direct our answers at a third party.
+pub(super) fn reply_flow(flow: Flow, message: &Message) -> Flow {
+    if super::context::is_reliable(flow.transport) {
+        return flow;
+    }
+    let mut reply = flow;
+    if let Some(via) = message.via().filter(|via| via.param("rport").is_none()) {
+        reply.remote.set_port(via.sent_by.port.unwrap_or(5060));
+    }
+    reply
+}
+
+impl Core {
+    /// Answers without keeping anything; a retransmission gets the same again.
+    pub(super) fn reply(&mut self, arrival: &Arrival, status: u16, headers: &[Snippet<'_>]) {
+        let to_tag = self.tag(arrival.key);
+        let bytes = Response {
+            request: &arrival.message,
+            status,
+            phrase: "",
+            to_tag: &to_tag,
+            received_from: Some(arrival.flow.remote),
+            headers,
+        }
+        .write(&mut self.scratch);
+        self.send(arrival.reply, bytes, Kind::Response(status));
+    }
+
+    /// Writes a response of ours to a context's request.
+    pub(super) fn response(&mut self, context: &Context, status: u16, headers: &[Snippet<'_>]) -> Bytes {
+        let to_tag = if status == 100 {
+            String::new()
+        } else {
+            self.tag(context.key)
+        };
+        Response {
+            request: &context.request,
+            status,
+            phrase: "",
+            to_tag: &to_tag,
+            received_from: Some(context.flow.remote),
+            headers,
+        }
+        .write(&mut self.scratch)
+    }
+
+    /// Who we are in a Warning.
+    pub(super) fn agent(&self, flow: Flow) -> std::sync::Arc<str> {
+        self.listener(flow.listener)
+            .map_or_else(|| std::sync::Arc::from("clapet"), |listener| listener.advertise.clone())
+    }
+
+    /// Refuses a judged call as its source wants it.
+    pub(super) fn refuse(&mut self, context: &mut Context, now: Now, decision: &Decision) {
+        let reason = decision.verdict.reason.or(decision.verdict.reasons.first().copied());
+        self.refuse_for(context, now, reason, decision.text.as_deref());
+    }
+
+    /// As [`Core::refuse`], with the reason given.
+    pub(super) fn refuse_for(&mut self, context: &mut Context, now: Now, reason: Option<Reason>, text: Option<&str>) {
+        let routed = context.routed.clone();
+        let source = match context.peer {
+            Peer::Source(index) => routed.routing.peers.sources.get(usize::from(index.0)),
+            _ => None,
+        };
+        let status = match reason {
+            Some(Reason::SourceRate) => 503,
+            _ => source.map_or(403, |source| source.refuse_with),
+        };
+        let code = reason.map_or("refused", Reason::code);
+        let agent = self.agent(context.flow);
+        let reason = reason_value(status, code);
+        let warning = warning_value(&agent, code, text);
+        let mut headers: smallvec::SmallVec<[Snippet<'_>; 4]> =
+            smallvec::smallvec![("Reason", reason.as_str()), ("Warning", warning.as_str())];
+        if status == 503 {
+            headers.push(("Retry-After", RETRY_AFTER));
+        }
+        if let (608, Some(redress)) = (status, source.and_then(|source| source.redress.as_deref())) {
+            headers.push(("Call-Info", redress));
+        }
+        let bytes = self.response(context, status, &headers);
+        self.answer(context, now, status, bytes);
+    }
+
+    /// 403 `source.unknown`, or silence.
+    pub(super) fn refuse_stranger(&mut self, arrival: &Arrival, silence: bool) {
+        if arrival.message.method() == crate::sip::message::Method::Invite {
+            self.counters.invite("unknown", "refuse", Reason::SourceUnknown.code());
+        }
+        if !silence {
+            let code = Reason::SourceUnknown.code();
+            let reason = reason_value(403, code);
+            let warning = warning_value(&self.agent(arrival.flow), code, None);
+            self.reply(arrival, 403, &[("Reason", &reason), ("Warning", &warning)]);
+        }
+    }
+
+    /// 503 with Retry-After: more than can be carried, or draining.
+    pub(super) fn refuse_overloaded(&mut self, arrival: &Arrival, source: &str) {
+        if arrival.message.method() == crate::sip::message::Method::Invite {
+            self.counters.invite(source, "refuse", "overload");
+        }
+        self.reply(arrival, 503, &[("Retry-After", RETRY_AFTER)]);
+    }
+}
+
+/// `SIP;cause=403;text="frequency.exhausted"` (RFC 3326).
+fn reason_value(status: u16, code: &str) -> String {
+    format!("SIP;cause={status};text=\"{code}\"")
+}
+
+/// `399 host "code: text"` (RFC 3261 §20.43).
+fn warning_value(agent: &str, code: &str, text: Option<&str>) -> String {
+    let mut value = format!("399 {agent} \"{code}");
+    if let Some(text) = text {
+        value.push_str(": ");
+        for character in text.chars() {
+            if matches!(character, '"' | '\\') {
+                value.push('\\');
+            }
+            value.push(character);
+        }
+    }
+    value.push('"');
+    value
+}
+
+/// Is the host one of ours?
+pub(super) fn is_ours(core: &Core, uri: &Uri<'_>) -> bool {
+    let Some(host) = uri.host_port else { return false };
+    core.settings.listeners.iter().any(|listener| {
+        let advertised =
+            HostPort::parse(&listener.advertise).is_some_and(|ours| ours.host.eq_ignore_ascii_case(host.host));
+        advertised || host.ip().is_some_and(|ip| ip == listener.local.ip().to_canonical())
+    })
+}
+
+/// Seconds after which a refused caller may try again.
+const RETRY_AFTER: &str = "5";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_quotes_what_would_end_its_text() {
+        assert_eq!(
+            warning_value("h:5060", "hours.window", Some("a \"b\" \\c")),
+            r#"399 h:5060 "hours.window: a \"b\" \\c""#
+        );
+        assert_eq!(warning_value("h", "source.unknown", None), r#"399 h "source.unknown""#);
+    }
+}
