@@ -140,6 +140,7 @@ impl World {
         let settings = Settings {
             listeners: vec![listener],
             secret: [7; 32],
+            seed: setup.seed,
             instance: 1,
             max_asks: setup.max_asks,
             max_transactions: setup.max_transactions,
