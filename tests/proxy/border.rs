@@ -352,7 +352,10 @@ fn a_malformed_invite_gets_400_and_is_counted() {
     world.ends[PBX]
         .send(request("INVITE", "broken", "Max-Forwards: 70\r\n").replace("CSeq: 1 INVITE", "CSeq: x INVITE"));
     world.run(seconds(1));
-    assert_eq!(finals(&world, PBX), [400]);
+    // The answer repeats the CSeq as it came, so that it is looked at as text.
+    let answers = world.sent_to(PBX);
+    assert_eq!(answers.len(), 1);
+    assert!(answers[0].starts_with("SIP/2.0 400"), "{answers:?}");
     assert!(world.gate.asked.is_empty());
     let counted: f64 = world
         .metrics
@@ -364,7 +367,8 @@ fn a_malformed_invite_gets_400_and_is_counted() {
         .map(|metric| metric.get_counter().get_value())
         .sum();
     assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
-    world.run_out_and_leave_nothing();
+    world.run_out();
+    assert_eq!(world.metrics.transactions.get(), 0);
 }
 
 #[test]
@@ -414,31 +418,60 @@ fn a_response_that_belongs_to_nothing_goes_nowhere() {
     world.run_out_and_leave_nothing();
 }
 
+/// The trunk's 200 to the PBX's first call, with these Via lines.
+fn answer_with(world: &World, vias: &str) -> String {
+    let call_id = &world.ends[PBX].clients[0].call_id;
+    format!(
+        "SIP/2.0 200 OK\r\n{vias}From: <sip:+33162001234@192.0.2.10>;tag=pbxf1\r\nTo: <sip:0612345678@192.0.2.1:5060>;tag=evil\r\n\
+         Call-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContact: <sip:evil@198.51.100.9>\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
 #[test]
-fn an_answer_counts_only_from_the_trunk_that_was_asked() {
+fn an_answer_with_another_branch_is_nobodys() {
     let mut world = World::new();
     world.ends[TRUNK_A].script = crate::support::ua::Script::of(&[(10, 100), (50, 180)]);
     let client = world.call();
     world.run(seconds(1));
-    // Whoever knows the branch (the callee's network) may answer; whoever guesses it may not.
-    let text = String::from_utf8_lossy(&world.ends[TRUNK_A].inbox[0].bytes).into_owned();
-    let via = text
-        .lines()
-        .find(|line| line.to_ascii_lowercase().starts_with("via:"))
-        .expect("a Via")
-        .to_owned();
-    let branch_end = via.rfind(|sign: char| sign.is_ascii_alphanumeric()).expect("a branch");
-    let guessed = format!(
-        "{}{}",
-        &via[..branch_end],
-        if via.as_bytes()[branch_end] == b'0' { '1' } else { '0' }
-    );
-    let call_id = world.call_id(client);
-    world.ends[STRANGER].send(format!(
-        "SIP/2.0 200 OK\r\n{guessed}\r\nFrom: <sip:+33162001234@192.0.2.10>;tag=pbxf1\r\n\
-         To: <sip:0612345678@192.0.2.1:5060>;tag=evil\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
-    ));
+    let request = world.ends[TRUNK_A].served[0].request.clone();
+    let branch = crate::support::ua::branch_of(&request);
+    let vias: Vec<String> = request.values(Header::Via).map(str::to_owned).collect();
+    for at in ["z9hG4bK".len(), branch.len() / 2, branch.len() - 1] {
+        let other = if branch.as_bytes()[at] == b'0' { '1' } else { '0' };
+        let guessed = format!("{}{other}{}", &branch[..at], &branch[at + 1..]);
+        let top = vias[0].replace(&branch, &guessed);
+        let text = answer_with(&world, &format!("Via: {top}\r\nVia: {}\r\n", vias[1]));
+        world.ends[STRANGER].send(text);
+        world.run(seconds(1));
+        assert!(
+            world.statuses(client).is_empty(),
+            "byte {at} of the branch is not looked at (RFC 3261 §17.1.3)"
+        );
+    }
+}
+
+#[test]
+fn an_answer_without_the_callers_via_goes_nowhere() {
+    let mut world = World::new();
+    world.ends[TRUNK_A].script = crate::support::ua::Script::of(&[(10, 100), (50, 180)]);
+    let client = world.call();
     world.run(seconds(1));
+    let request = world.ends[TRUNK_A].served[0].request.clone();
+    let top = request.values(Header::Via).next().expect("our Via").to_owned();
+    let text = answer_with(&world, &format!("Via: {top}\r\n"));
+    let count = world.wire.len();
+    world.ends[TRUNK_A].send(text);
+    world.run(seconds(1));
+    let forwarded: Vec<String> = world.wire[count..]
+        .iter()
+        .filter(|packet| packet.to == world.ends[PBX].address)
+        .map(Packet::line)
+        .collect();
+    assert!(
+        forwarded.iter().all(|line| !line.starts_with("SIP/2.0 200")),
+        "RFC 3261 §16.7 3: {forwarded:?}"
+    );
+    assert!(world.ends[PBX].unreadable.is_empty());
     assert!(world.statuses(client).is_empty());
 }
 

@@ -163,21 +163,17 @@ fn a_to_that_names_another_callee_gets_481() {
 }
 
 #[test]
-fn a_mac_with_one_byte_changed_gets_481() {
-    forged(|_, _, text| {
-        let start = text.find("Route: <").expect("a Route");
-        let end = start + text[start..].find(";lr").expect("a loose route");
-        // Somewhere between the address and the end of the Route there is the MAC: change the last sign before `;lr`, or, where the
-        // MAC stands after it, the last one before `>`.
-        let close = start + text[start..].find('>').expect("an end");
-        let at = if text[end + 3..close].is_empty() {
-            end - 1
-        } else {
-            close - 1
-        };
-        let other = if text.as_bytes()[at] == b'0' { "1" } else { "0" };
-        format!("{}{other}{}", &text[..at], &text[at + 1..])
-    });
+fn a_route_with_one_byte_changed_gets_481() {
+    // Wherever in the user part the MAC stands, and whatever it covers.
+    for part in 0..5 {
+        forged(move |_, _, text| {
+            let start = text.find("Route: <sip:").expect("a Route") + "Route: <sip:".len();
+            let end = start + text[start..].find('@').expect("what we wrote, before the host");
+            let at = start + (end - start - 1) * part / 4;
+            let other = if text.as_bytes()[at] == b'0' { "1" } else { "0" };
+            format!("{}{other}{}", &text[..at], &text[at + 1..])
+        });
+    }
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn a_request_from_behind_nat_is_answered_where_it_came_from() {
     world.run(seconds(1));
     let to: Vec<std::net::SocketAddr> = world.wire[count..]
         .iter()
-        .filter(|packet| packet.from == socket(PROXY))
+        .filter(|packet| packet.from == socket(PROXY) && packet.text().contains("Call-ID: without"))
         .map(|packet| packet.to)
         .collect();
     assert!(

@@ -34,11 +34,15 @@ impl Rng {
     }
 }
 
-/// The seeds of a property test: `count` from zero on, or only that of `CLAPET_SEED`.
-pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("CLAPET_SEED") {
-        Ok(text) => vec![text.parse().expect("CLAPET_SEED is a number")],
-        Err(_) => (0..count).collect(),
+/// The seeds of a property test: `count` from zero on, as many as `CLAPET_SEEDS` says, or only that of `CLAPET_SEED`.
+pub fn seeds(count: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")))
+    };
+    match number("CLAPET_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CLAPET_SEEDS").unwrap_or(count),
     }
 }
 

@@ -257,6 +257,9 @@ impl World {
         assert_eq!(self.proxy.pending(), 0, "calls still being set up");
         assert_eq!(self.metrics.transactions.get(), 0, "transactions left");
         assert_eq!(self.proxy.poll_timeout(), None, "a timer left");
+        for end in &self.ends {
+            assert!(end.unreadable.is_empty(), "{} got {:?}", end.name, end.unreadable);
+        }
         for (index, asked) in self.gate.asked.iter().enumerate() {
             if let Some(reservation) = &asked.reservation {
                 assert_eq!(reservation.strong_count(), 0, "reservation {index} is still held");

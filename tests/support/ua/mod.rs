@@ -215,6 +215,8 @@ pub struct Ua {
     pub name: &'static str,
     pub address: SocketAddr,
     pub inbox: Vec<Received>,
+    /// What arrived and was no message.
+    pub unreadable: Vec<Bytes>,
     pub clients: Vec<Client>,
     pub served: Vec<Served>,
     pub dialogs: Vec<Dialog>,
@@ -235,6 +237,7 @@ impl Ua {
             name,
             address,
             inbox: Vec::new(),
+            unreadable: Vec::new(),
             clients: Vec::new(),
             served: Vec::new(),
             dialogs: Vec::new(),
@@ -328,13 +331,10 @@ impl Ua {
     }
 
     pub fn receive(&mut self, now: Duration, from: SocketAddr, bytes: Bytes) {
-        let message = Message::parse(bytes.clone()).unwrap_or_else(|error| {
-            panic!(
-                "{} got what cannot be read: {error}\n{}",
-                self.name,
-                String::from_utf8_lossy(&bytes)
-            )
-        });
+        let Ok(message) = Message::parse(bytes.clone()) else {
+            self.unreadable.push(bytes);
+            return;
+        };
         self.inbox.push(Received {
             at: now,
             from,
