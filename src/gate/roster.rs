@@ -197,7 +197,10 @@ impl Roster {
     pub(super) fn only_professional(&self, source: &SourcePolicy) -> Option<ProfessionalIndex> {
         let first = *source.professionals.first()?;
         let siren = self.siren(first)?;
-        let one = source.professionals.iter().all(|index| self.siren(*index) == Some(siren));
+        let one = source
+            .professionals
+            .iter()
+            .all(|index| self.siren(*index) == Some(siren));
         one.then_some(first)
     }
 }
@@ -209,8 +212,10 @@ impl NumberRange {
 
     /// Do both have a day in common?
     fn meets(&self, other: &Self) -> bool {
-        let begins_in_time =
-            |one: &Self, other: &Self| one.from.is_none_or(|from| other.until.is_none_or(|until| from <= until));
+        let begins_in_time = |one: &Self, other: &Self| {
+            one.from
+                .is_none_or(|from| other.until.is_none_or(|until| from <= until))
+        };
         begins_in_time(self, other) && begins_in_time(other, self)
     }
 }
@@ -259,7 +264,11 @@ fn check_overlaps(professionals: &[Professional], owned: &[Owned]) -> Result<(),
             let shares = later.range.first <= earlier.range.last && later.range.meets(&earlier.range);
             if shares && who(earlier).siren != who(later).siren {
                 let (one, other) = (&who(earlier).id, &who(later).id);
-                return Err(RosterError::Overlap(Arc::clone(one), Arc::clone(other), later.range.first));
+                return Err(RosterError::Overlap(
+                    Arc::clone(one),
+                    Arc::clone(other),
+                    later.range.first,
+                ));
             }
         }
     }
@@ -288,9 +297,15 @@ mod tests {
     #[test]
     fn a_number_belongs_to_its_range_and_day() {
         let mut acme = professional("acme", 1);
-        acme.numbers = vec![range(100, 999, None, None), range(5_000, 5_000, None, Some("2026-06-30"))];
+        acme.numbers = vec![
+            range(100, 999, None, None),
+            range(5_000, 5_000, None, Some("2026-06-30")),
+        ];
         let mut beta = professional("beta", 2);
-        beta.numbers = vec![range(5_000, 5_009, Some("2026-07-01"), None), range(1_000, 1_000, None, None)];
+        beta.numbers = vec![
+            range(5_000, 5_009, Some("2026-07-01"), None),
+            range(1_000, 1_000, None, None),
+        ];
         let roster = Roster::build(vec![acme, beta], Vec::new()).unwrap();
         for (caller, on, owner) in [
             (99, "2026-01-01", None),
@@ -372,7 +387,10 @@ mod tests {
         assert_eq!(owners(&roster, 505, "2025-12-31"), None);
         assert_eq!(strays, [owned("gone", 600)]);
         assert!(roster.sources()[0].suspended && roster.professionals()[0].suspended);
-        let back = Suspension { suspended: false, ..suspension(Suspended::Source, "bpo") };
+        let back = Suspension {
+            suspended: false,
+            ..suspension(Suspended::Source, "bpo")
+        };
         assert!(roster.suspend(&back) && !roster.sources()[0].suspended);
         assert!(!roster.suspend(&suspension(Suspended::Professional, "nobody")));
     }
