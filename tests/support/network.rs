@@ -26,9 +26,10 @@ impl Link {
     };
 }
 
-/// Of copies of one message, at most so many are lost: RFC 3261 sends an INVITE seven times and any other request eleven times
-/// before it gives up, so that bounded loss never ends a call by itself.
-const LOST_COPIES: u8 = 3;
+/// Of copies of one message towards one address, at most so many are lost. RFC 3261 sends an INVITE seven times and a 2xx eleven
+/// times; the longest chain is a 2xx and its ACK over two hops each, of which so at most eight fail: bounded loss never ends a call by
+/// itself.
+const LOST_COPIES: u8 = 2;
 
 /// An address that nobody listens at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
