@@ -189,14 +189,14 @@ fn heard(world: &World, served: &crate::support::ua::Served, wanted: impl Fn(u16
 
 #[test]
 fn any_loss_duplication_and_reordering_leaves_every_call_consistent() {
-    for seed in seeds(300) {
+    for seed in seeds(1000) {
         run(seed, false);
     }
 }
 
 #[test]
 fn failover_under_loss_leaves_every_call_consistent() {
-    for seed in seeds(300) {
+    for seed in seeds(1000) {
         run(seed, true);
     }
 }
