@@ -3,6 +3,8 @@
 //! The rooms, in the order of dependence: a module uses only those above it in this list.
 //! `ARCHITECTURE.md` tells what each holds and what it must not do.
 
+mod locate;
+
 pub mod numbering;
 
 pub mod law;
@@ -21,11 +23,11 @@ pub mod gate;
 
 pub mod sip;
 
+pub mod import;
+
 pub mod api;
 
 pub mod config;
-
-pub mod import;
 
 pub mod serve;
 

@@ -1,16 +1,42 @@
 //! The truth: an append-only, hash-chained, group-committed record of every reservation, settlement, decision, refusal, consent
 //! and import; read back to rebuild the ledger. It decides nothing, and a record's body is opaque to it.
+//!
+//! The format is in `docs/journal-format.md`. Appends go through `queue` to the one thread of `committer`; everything that reads
+//! (`reader`, `verify`, `proof`, `open`, `erase`) walks the files of `segment`, made of the batches of `frame`.
 
-use std::future::Future;
+mod checkpoint;
+mod committer;
+mod erase;
+mod frame;
+mod hash;
+mod open;
+mod proof;
+mod queue;
+mod reader;
+mod segment;
+mod storage;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod verify;
+
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+pub use checkpoint::{Checkpoint, PublicKey};
+pub use hash::{Hash, Id};
+pub use proof::{Opening, Proof, ProofError, prove};
+pub use queue::Pending;
+pub use verify::{Report, verify};
+
 use crate::telemetry::Metrics;
+use committer::Committer;
+use queue::Queue;
+use storage::{Disk, Storage};
 
 /// What a record is about; the numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,8 +61,37 @@ pub enum Kind {
     Recovered = 14,
     /// What still binds of a segment about to go cold, citing its original sequence number.
     Carried = 15,
-    /// A signed head of the chain.
+    /// A head of the chain as a third party stamped it. (Our own signed heads are no records: they stand beside the segments.)
     Checkpoint = 16,
+}
+
+impl Kind {
+    const ALL: [Self; 16] = [
+        Kind::Reservation,
+        Kind::Settlement,
+        Kind::Decision,
+        Kind::Refusal,
+        Kind::Consent,
+        Kind::ConsentUsed,
+        Kind::Contract,
+        Kind::Attempt,
+        Kind::Range,
+        Kind::Screening,
+        Kind::Suspension,
+        Kind::Configuration,
+        Kind::Forgotten,
+        Kind::Recovered,
+        Kind::Carried,
+        Kind::Checkpoint,
+    ];
+
+    /// The kind with this number in the format.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1..=16 => Some(Self::ALL[code as usize - 1]),
+            _ => None,
+        }
+    }
 }
 
 /// A record to append.
@@ -100,6 +155,9 @@ pub enum AppendError {
     Full,
     #[error("the journal is closed")]
     Closed,
+    /// More than 256 MiB in one append.
+    #[error("the append is too large")]
+    TooLarge,
 }
 
 /// Why a journal could not be opened or read.
@@ -117,6 +175,15 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}
+
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -127,59 +194,107 @@ pub struct Opened {
     pub torn: u64,
 }
 
-/// An append under way: resolves when durable as configured. Dropping it does not take the append back.
-#[must_use = "an append is durable only once this resolves"]
-pub struct Pending {
-    /// Sequence of the append's first record.
-    pub first: u64,
+/// The journal, open for appending. Cheap to clone; one committer thread behind it. Dropping the last clone closes it.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
 }
 
-impl Future for Pending {
-    type Output = Result<(), AppendError>;
+struct Shared {
+    folder: PathBuf,
+    queue: Arc<Queue>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    /// Held while an erasure is under way: one at a time.
+    erasing: Mutex<()>,
+}
 
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
-        todo!()
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
-/// The journal, open for appending. Cheap to clone; one committer thread behind it.
-#[derive(Clone)]
-pub struct Journal {}
+impl Shared {
+    fn close(&self) {
+        self.queue.close();
+        let mut committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(committer) = committer.take() {
+            // A panic over there has been turned into a failure of the queue.
+            let _ = committer.join();
+        }
+    }
+}
 
 impl Journal {
     /// Opens or creates the journal in a folder, cuts a torn last batch, checks the chain of the last segment, starts the committer.
-    /// The caller holds the store's lock.
-    pub fn open(_folder: &Path, _options: Options) -> Result<(Self, Opened), JournalError> {
-        todo!()
+    /// The caller holds the store's lock. The key that signs checkpoints is `signing.key` in the folder above, made where absent.
+    pub fn open(folder: &Path, options: Options) -> Result<(Self, Opened), JournalError> {
+        Self::open_on(folder, options, Box::new(Disk))
+    }
+
+    fn open_on(folder: &Path, options: Options, storage: Box<dyn Storage>) -> Result<(Self, Opened), JournalError> {
+        let (standing, opened) = open::open(folder, storage.as_ref())?;
+        let queue = Arc::new(Queue::new(options.queue, opened.last));
+        let committer = Committer::new(queue.clone(), storage, folder.to_path_buf(), options, standing);
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || committer.run())
+            .map_err(|source| JournalError::io(folder, source))?;
+        let shared = Shared {
+            folder: folder.to_path_buf(),
+            queue,
+            committer: Mutex::new(Some(thread)),
+            erasing: Mutex::new(()),
+        };
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+            },
+            opened,
+        ))
     }
 
     /// Appends records as one batch: all are durable or none. The sequence numbers are given at once, in the order of the chain.
-    pub fn append(&self, _class: Class, _drafts: Vec<Draft>) -> Result<Pending, AppendError> {
-        todo!()
+    /// An append larger than the whole queue is taken only while nothing waits.
+    pub fn append(&self, class: Class, drafts: Vec<Draft>) -> Result<Pending, AppendError> {
+        self.shared.queue.push(class, drafts)
     }
 
-    /// Erases the personal part (salt and body) of records, in place where the segment allows; the chain stays valid.
-    pub fn erase(&self, _sequences: &[u64]) -> Result<u64, JournalError> {
-        todo!()
+    /// Erases the personal part (salt and body) of records, in place where the segment allows; the chain stays valid. Says how many
+    /// were newly erased: numbers that no segment here holds, and records erased before, are not among them. Blocks.
+    pub fn erase(&self, sequences: &[u64]) -> Result<u64, JournalError> {
+        let _alone = self.shared.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self
+            .shared
+            .queue
+            .wait_written(sequences.iter().copied().max().unwrap_or(0));
+        erase::erase(&self.shared.folder, sequences, written)
     }
 
     /// Records taken but not yet durable as configured.
     pub fn lag(&self) -> u64 {
-        todo!()
+        self.shared.queue.lag()
     }
 
     /// The error that stopped acknowledgements, if one did.
     pub fn failure(&self) -> Option<AppendError> {
-        todo!()
+        self.shared.queue.failure()
     }
 
-    /// Syncs what is queued and stops the committer; later appends get [`AppendError::Closed`]. Blocks.
+    /// Syncs what is queued, signs the head of the chain and stops the committer; later appends get [`AppendError::Closed`]. Blocks.
     pub fn close(&self) -> Result<(), AppendError> {
-        todo!()
+        self.shared.close();
+        self.failure().map_or(Ok(()), Err)
     }
 }
 
 /// Reads the records after a sequence number, oldest first, checking frames and chain on the way. Needs no lock: a torn tail ends it.
-pub fn read(_folder: &Path, _after: u64) -> Result<impl Iterator<Item = Result<Stored, JournalError>>, JournalError> {
-    Ok(std::iter::empty())
+/// Starts at the oldest segment where the ones before have been moved away; a folder that is not there holds no records.
+pub fn read(folder: &Path, after: u64) -> Result<impl Iterator<Item = Result<Stored, JournalError>>, JournalError> {
+    let records = match reader::Records::new(folder, after) {
+        Ok(records) => Some(records),
+        Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(records.into_iter().flatten())
 }

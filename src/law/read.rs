@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::schema::{
     CallerIdTable, ConsentTable, LawFile, Lifted, Numbering, RefusalTable, RegimeTable, TerritoryTable,
@@ -13,6 +12,7 @@ use super::schema::{
 use super::{
     CategorySet, ConsentTerm, DEFAULT_REQUESTED_WORKING_DAYS, Law, LawError, Place, RefusalTerm, Regime, RuleKind,
 };
+use crate::locate::{key_at, line_of};
 use crate::numbering::{Category, Plan, PlanError, PlanSpec, Territory};
 
 /// Something wrong at a place of the text.
@@ -268,51 +268,6 @@ fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
     Fault {
         at: at.span(),
         message: message.into(),
-    }
-}
-
-/// Line of a byte position, from one.
-fn line_of(text: &str, position: usize) -> usize {
-    text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
-}
-
-/// The dotted key whose value or name holds a place of the text, such as `regime[1].hours.windows[0]`; `toml` where the text
-/// is no TOML and `file` where the place is the whole of it.
-fn key_at(text: &str, at: &Range<usize>) -> String {
-    let Ok(root) = DeTable::parse(text) else {
-        return "toml".to_owned();
-    };
-    let mut best = (usize::MAX, String::new());
-    in_table(root.get_ref(), "", at, &mut best);
-    if best.1.is_empty() { "file".to_owned() } else { best.1 }
-}
-
-fn in_table(table: &DeTable<'_>, path: &str, at: &Range<usize>, best: &mut (usize, String)) {
-    for (name, value) in table {
-        let dot = if path.is_empty() { "" } else { "." };
-        let path = format!("{path}{dot}{}", name.get_ref());
-        consider(&name.span(), &path, at, best);
-        in_value(value, &path, at, best);
-    }
-}
-
-fn in_value(value: &Spanned<DeValue<'_>>, path: &str, at: &Range<usize>, best: &mut (usize, String)) {
-    consider(&value.span(), path, at, best);
-    match value.get_ref() {
-        DeValue::Table(table) => in_table(table, path, at, best),
-        DeValue::Array(array) => {
-            for (index, value) in array.iter().enumerate() {
-                in_value(value, &format!("{path}[{index}]"), at, best);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The narrowest that holds the place wins; of two as narrow, the deeper, which comes later.
-fn consider(span: &Range<usize>, path: &str, at: &Range<usize>, best: &mut (usize, String)) {
-    if span.start <= at.start && at.end <= span.end && span.len() <= best.0 {
-        *best = (span.len(), path.to_owned());
     }
 }
 

@@ -3,6 +3,8 @@
 //! The check and the reservation are one operation ([`Ledger::reserve`]), so that two calls racing for the last attempt are
 //! settled by the store and a networked store needs no locks between nodes. This room knows no rule.
 
+pub mod body;
+mod cbor;
 mod embedded;
 mod record;
 
@@ -11,7 +13,7 @@ use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 
-pub use embedded::{EmbeddedLedger, OpenError, Options};
+pub use embedded::{EmbeddedLedger, OpenError, Opened, Options, Secret, ViewState};
 pub use record::{
     AttemptMeta, DecisionNote, Entry, Forgotten, Outcome, OwnedRange, Recorded, Standing, Suspended, Suspension, Via,
 };

@@ -1,5 +1,7 @@
 //! Every metric, in one place. Names are the contract's.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// All metrics of the process.
@@ -22,6 +24,7 @@ pub struct Metrics {
     pub ledger_commit_seconds: Histogram,
     pub ledger_records: IntGauge,
     pub journal_lag_records: IntGauge,
+    lists: Arc<Mutex<()>>,
 }
 
 impl Metrics {
@@ -84,14 +87,77 @@ impl Metrics {
             ledger_commit_seconds: seconds("ledger_commit_seconds", "Time of one journal batch.", &milli)?,
             ledger_records: gauge("ledger_records", "Live (professional, callee) records.")?,
             journal_lag_records: gauge("journal_lag_records", "Records decided but not yet on disk.")?,
+            lists: Arc::default(),
             registry,
         })
     }
 
+    /// Sets age in seconds and numbers of each list by its label; a list not named is gone.
+    pub fn set_lists(&self, lists: &[(String, i64, i64)]) {
+        // One scrape at a time: another must not see them between the reset and the setting.
+        let _one = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        self.list_age_seconds.reset();
+        self.list_numbers.reset();
+        for (list, age, numbers) in lists {
+            self.list_age_seconds.with_label_values(&[list]).set(*age);
+            self.list_numbers.with_label_values(&[list]).set(*numbers);
+        }
+    }
+
     /// The text exposition.
     pub fn render(&self) -> String {
+        let _one = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract's names; a series without labels shows at once, one with labels when first counted.
+    #[test]
+    fn every_metric_of_the_contract_is_registered() {
+        let metrics = Metrics::new().unwrap();
+        metrics.invites.with_label_values(&["bpo", "acme", "allow", ""]).inc();
+        metrics.attempts.with_label_values(&["answered"]).inc();
+        metrics.sip_messages.with_label_values(&["in", "udp", "INVITE"]).inc();
+        metrics.sip_retransmissions.with_label_values(&["in"]).inc();
+        metrics.parse_errors.with_label_values(&["start-line"]).inc();
+        metrics.trunk_up.with_label_values(&["a"]).set(1);
+        metrics.trunk_responses.with_label_values(&["a", "2xx"]).inc();
+        metrics.set_lists(&[("bloctel".to_owned(), 3600, 7)]);
+        let text = metrics.render();
+        for name in [
+            "invites_total{professional=\"acme\",reason=\"\",source=\"bpo\",verdict=\"allow\"} 1",
+            "decision_seconds_count",
+            "reserve_seconds_count",
+            "attempts_total{outcome=\"answered\"}",
+            "sip_messages_total{direction=\"in\",kind=\"INVITE\",transport=\"udp\"}",
+            "sip_retransmissions_total",
+            "transactions 0",
+            "parse_errors_total{cause=\"start-line\"}",
+            "trunk_up{trunk=\"a\"} 1",
+            "trunk_responses_total{class=\"2xx\",trunk=\"a\"}",
+            "list_age_seconds{list=\"bloctel\"} 3600",
+            "list_numbers{list=\"bloctel\"} 7",
+            "ledger_commit_seconds_count",
+            "ledger_records 0",
+            "journal_lag_records 0",
+            "build_info{version=",
+        ] {
+            assert!(text.contains(&format!("\nclapet_{name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_gone_is_no_longer_shown() {
+        let metrics = Metrics::new().unwrap();
+        metrics.set_lists(&[("bloctel".to_owned(), 1, 1), ("opposition".to_owned(), 1, 1)]);
+        metrics.set_lists(&[("opposition".to_owned(), 2, 1)]);
+        let text = metrics.render();
+        assert!(!text.contains("list=\"bloctel\"") && text.contains("list=\"opposition\"} 2"));
     }
 }

@@ -1,0 +1,215 @@
+//! The routes and their handlers. Every body is bounded, every answer comes within a time, every error is a problem document.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use chrono::NaiveDate;
+
+use super::access::{Bounds, Need, authorise};
+use super::{Access, Answer, Ask, Backend, Problem};
+use crate::numbering::Number;
+use crate::screening::List;
+
+/// What a handler needs to know of where its request came in.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub backend: Arc<Backend>,
+    pub access: Access,
+}
+
+impl Context {
+    pub(super) fn authorise(&self, headers: &HeaderMap, need: Need) -> Result<Bounds, Problem> {
+        authorise(self.access, headers, &self.backend.host.tokens(), need)
+    }
+}
+
+pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
+    let quick = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/decisions", post(decisions))
+        .route("/v1/forget", post(forget))
+        .route("/v1/reload", post(reload))
+        .layer(from_fn(within));
+    quick
+        .route("/v1/imports/{kind}", post(super::upload::imports))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(Context { backend, access })
+}
+
+/// An answer that takes too long is a 503; what was asked may still happen.
+async fn within(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response(),
+    }
+}
+
+async fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such resource")
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the resource does not have this method")
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(Shared(context): Shared<Context>) -> Response {
+    let state = context.backend.host.state();
+    let status = if state.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(state)).into_response()
+}
+
+async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
+    context.authorise(&headers, Need::Metrics)?;
+    let backend = &context.backend;
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    backend.metrics.ledger_records.set(gauge(backend.ledger.records()));
+    backend.metrics.journal_lag_records.set(gauge(backend.ledger.lag()));
+    let lists: Vec<_> = backend
+        .screening
+        .states()
+        .iter()
+        .map(|state| {
+            let name = match state.list {
+                List::Bloctel => "bloctel",
+                List::Opposition => "opposition",
+            };
+            let label = match state.siren {
+                Some(siren) => format!("{name}/{:09}", siren.0),
+                None => name.to_owned(),
+            };
+            (label, age(state.newest, (backend.clock)()), gauge(state.numbers))
+        })
+        .collect();
+    backend.metrics.set_lists(&lists);
+    let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok((text, backend.metrics.render()).into_response())
+}
+
+/// Seconds since a list's day began.
+fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
+    (now.naive_utc() - newest.and_time(chrono::NaiveTime::MIN))
+        .num_seconds()
+        .max(0)
+}
+
+async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Json<Answer>, Problem> {
+    let bounds = context.authorise(request.headers(), Need::Decisions)?;
+    let body = json(request, MAX_QUESTION).await?;
+    let mut ask = Ask::read(&body)?;
+    within_bounds(&mut ask.professional, bounds.professional.as_deref(), "professional")?;
+    within_bounds(&mut ask.source, bounds.source.as_deref(), "source")?;
+    let policy = context.backend.gate.policy();
+    let question = ask.question(&policy)?;
+    let at = ask.at.unwrap_or_else(|| (context.backend.clock)());
+    let decision = context.backend.gate.ask(&question, at).wait().await;
+    Ok(Json(Answer::of(&decision, &policy.law)))
+}
+
+/// A token bound to one professional or source asks for it, named or not.
+fn within_bounds(asked: &mut Option<String>, bound: Option<&str>, field: &str) -> Result<(), Problem> {
+    let Some(bound) = bound else { return Ok(()) };
+    if asked.as_deref().is_some_and(|asked| asked != bound) {
+        let detail = format!("the token is bound to another {field}");
+        return Err(Problem {
+            field: Some(field.to_owned()),
+            ..Problem::new(StatusCode::FORBIDDEN, detail)
+        });
+    }
+    *asked = Some(bound.to_owned());
+    Ok(())
+}
+
+async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Whom {
+        number: String,
+    }
+    context.authorise(request.headers(), Need::Operate)?;
+    let body = json(request, MAX_QUESTION).await?;
+    let whom: Whom = serde_json::from_slice(&body)
+        .map_err(|error| Problem::field("number", format!("expected {{\"number\": \"…\"}}: {error}")))?;
+    let backend = &context.backend;
+    let number = match backend.gate.policy().law.plan.read(&whom.number) {
+        Ok(Number::E164(number)) => number,
+        Ok(Number::Short(_)) => return Err(Problem::field("number", "a short number is nobody's")),
+        Err(error) => {
+            let detail = format!("{error}: expected a number in any dialled form");
+            return Err(Problem::field("number", detail));
+        }
+    };
+    let now = (backend.clock)();
+    // Reading every list is slow.
+    let (work, runtime) = (Arc::clone(backend), tokio::runtime::Handle::current());
+    let done = blocking(move || runtime.block_on(super::forget(&*work.ledger, &work.screening, number, now))).await?;
+    done.map(|forgotten| Json(forgotten).into_response())
+        .map_err(|error| unavailable(&error))
+}
+
+async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
+    context.authorise(&headers, Need::Operate)?;
+    let host = Arc::clone(&context.backend.host);
+    match blocking(move || host.reload()).await? {
+        Ok(warnings) => Ok(Json(serde_json::json!({ "warnings": warnings })).into_response()),
+        Err(why) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
+    }
+}
+
+/// The body of a JSON request. A browser sends this type only where it was allowed to, so that no page makes decisions.
+async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "expected application/json",
+        ));
+    }
+    bounded(request.into_body(), most).await
+}
+
+async fn bounded(body: Body, most: usize) -> Result<Bytes, Problem> {
+    to_bytes(body, most).await.map_err(|_| {
+        let detail = format!("the body did not arrive whole, or is larger than {most} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    })
+}
+
+/// Runs what may block off the runtime's workers.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the work broke off; the log says more",
+        )
+    })
+}
+
+pub(super) fn unavailable(error: &crate::ledger::StoreError) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+/// Longest time for an answer; imports apart.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Bytes of a question.
+const MAX_QUESTION: usize = 16 << 10;

@@ -1,0 +1,291 @@
+//! The configuration in force as TOML text, for `check-config`: defaults filled in, secrets masked.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Config;
+use super::values::number_format_name;
+use crate::api::Role;
+use crate::gate::{Mode, NumberRange, OnStoreFailure};
+use crate::law::{Holidays, Hours, Sector};
+use crate::rules::{Dialling, Purpose};
+use crate::sip::Transport;
+use crate::sip::peer::Matcher;
+
+pub(super) fn text(config: &Config) -> String {
+    // Only a map with keys that are no text, or a table before a value, could fail; neither is in these types.
+    toml::to_string(&whole(config)).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+#[derive(Serialize)]
+struct Whole<'c> {
+    sip: Sip<'c>,
+    store: Store,
+    api: Api<'c>,
+    law: Law<'c>,
+    professional: Vec<Professional<'c>>,
+    source: Vec<Source<'c>>,
+    trunk: Vec<Trunk<'c>>,
+}
+
+#[derive(Serialize)]
+struct Sip<'c> {
+    listen: Vec<Listen<'c>>,
+    unknown_sources: &'static str,
+    emergency_from: Vec<String>,
+    drain: String,
+}
+
+#[derive(Serialize)]
+struct Listen<'c> {
+    address: String,
+    advertise: Option<&'c str>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    engine: &'static str,
+    durability: &'static str,
+    answer_within: String,
+    path: std::path::PathBuf,
+}
+
+#[derive(Serialize)]
+struct Api<'c> {
+    listen: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    token: Vec<Token<'c>>,
+}
+
+#[derive(Serialize)]
+struct Token<'c> {
+    name: &'c str,
+    sha256: &'static str,
+    role: Role,
+    professional: Option<&'c str>,
+    source: Option<&'c str>,
+}
+
+#[derive(Serialize)]
+struct Law<'c> {
+    file: Option<&'c std::path::Path>,
+    on_store_failure: OnStoreFailure,
+    bloctel_required: bool,
+}
+
+#[derive(Serialize)]
+struct Professional<'c> {
+    id: &'c str,
+    name: &'c str,
+    siren: String,
+    sector: Option<Sector>,
+    numbers: Vec<String>,
+    mode: Mode,
+    hours: Option<OwnHours>,
+    frequency: Option<OwnFrequency>,
+}
+
+#[derive(Serialize)]
+struct OwnHours {
+    days: Vec<&'static str>,
+    windows: Vec<[String; 2]>,
+    holidays: Holidays,
+}
+
+#[derive(Serialize)]
+struct OwnFrequency {
+    max: u8,
+    days: u16,
+}
+
+#[derive(Serialize)]
+struct Source<'c> {
+    id: &'c str,
+    addresses: Vec<String>,
+    professionals: Vec<&'c str>,
+    dialling: Dialling,
+    purpose: Purpose,
+    professional_header: Option<&'c str>,
+    purpose_header: Option<&'c str>,
+    trunks: Vec<&'c str>,
+    target: Option<&'c str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inbound: Vec<String>,
+    refuse_with: u16,
+    redress: Option<&'c str>,
+}
+
+#[derive(Serialize)]
+struct Trunk<'c> {
+    id: &'c str,
+    target: &'c str,
+    addresses: Vec<String>,
+    priority: u16,
+    weight: u16,
+    number_format: &'static str,
+}
+
+fn whole(config: &Config) -> Whole<'_> {
+    let peers = &config.peers;
+    Whole {
+        sip: Sip {
+            listen: config
+                .sip
+                .listen
+                .iter()
+                .map(|socket| Listen {
+                    address: format!("{}://{}", scheme(socket.transport), socket.address),
+                    advertise: socket.advertise.as_deref(),
+                })
+                .collect(),
+            unknown_sources: if peers.silence_unknown { "silence" } else { "refuse" },
+            emergency_from: peers.emergency_from.iter().map(ToString::to_string).collect(),
+            drain: span(config.sip.drain),
+        },
+        store: Store {
+            engine: "embedded",
+            durability: if config.store.strict { "strict" } else { "interval" },
+            answer_within: span(config.answer_within),
+            path: config.store.path.clone(),
+        },
+        api: Api {
+            listen: config.api.listen.to_string(),
+            token: config.api.tokens.iter().map(token).collect(),
+        },
+        law: Law {
+            file: config.law_file.as_deref(),
+            on_store_failure: config.on_store_failure,
+            bloctel_required: config.bloctel_required,
+        },
+        professional: config.professionals.iter().map(professional).collect(),
+        source: (0..config.sources.len()).map(|at| source(config, at)).collect(),
+        trunk: peers.trunks.iter().map(trunk).collect(),
+    }
+}
+
+fn token(token: &crate::api::Token) -> Token<'_> {
+    Token {
+        name: &token.name,
+        sha256: MASK,
+        role: token.role,
+        professional: token.professional.as_deref(),
+        source: token.source.as_deref(),
+    }
+}
+
+fn professional(one: &crate::gate::Professional) -> Professional<'_> {
+    Professional {
+        id: &one.id,
+        name: &one.name,
+        siren: format!("{:09}", one.siren.0),
+        sector: one.sector,
+        numbers: one.numbers.iter().map(range).collect(),
+        mode: one.mode,
+        hours: one.own.hours.as_ref().map(hours),
+        frequency: one.own.frequency.map(|own| OwnFrequency {
+            max: own.max,
+            days: own.days,
+        }),
+    }
+}
+
+fn hours(own: &Hours) -> OwnHours {
+    let clock = |seconds: u32| format!("{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
+    let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    OwnHours {
+        days: names
+            .into_iter()
+            .zip(own.days)
+            .filter_map(|(name, on)| on.then_some(name))
+            .collect(),
+        windows: own
+            .windows
+            .iter()
+            .map(|(from, until)| [clock(*from), clock(*until)])
+            .collect(),
+        holidays: own.holidays,
+    }
+}
+
+fn source(config: &Config, at: usize) -> Source<'_> {
+    let (policy, peer) = (&config.sources[at], &config.peers.sources[at]);
+    let professional = |index: &crate::gate::ProfessionalIndex| &*config.professionals[usize::from(index.0)].id;
+    Source {
+        id: &policy.id,
+        addresses: peer.addresses.iter().map(matcher).collect(),
+        professionals: policy.professionals.iter().map(professional).collect(),
+        dialling: policy.dialling,
+        purpose: policy.purpose,
+        professional_header: peer.trusted.professional.as_deref(),
+        purpose_header: peer.trusted.purpose.as_deref(),
+        trunks: match &peer.trunks[..] {
+            [] => config.peers.trunks.iter().map(|trunk| &*trunk.id).collect(),
+            its => its
+                .iter()
+                .map(|at| &*config.peers.trunks[usize::from(at.0)].id)
+                .collect(),
+        },
+        target: peer.target.as_ref().map(|target| &*target.uri),
+        inbound: peer.inbound.iter().map(range).collect(),
+        refuse_with: peer.refuse_with,
+        redress: peer
+            .redress
+            .as_deref()
+            .and_then(|value| value.strip_prefix('<')?.split('>').next()),
+    }
+}
+
+fn trunk(trunk: &crate::sip::peer::Trunk) -> Trunk<'_> {
+    Trunk {
+        id: &trunk.id,
+        target: &trunk.target.uri,
+        addresses: trunk.addresses.iter().map(matcher).collect(),
+        priority: trunk.priority,
+        weight: trunk.weight,
+        number_format: number_format_name(trunk.number_format),
+    }
+}
+
+fn range(range: &NumberRange) -> String {
+    if range.first == range.last {
+        range.first.to_string()
+    } else {
+        format!("{}-{}", range.first, range.last)
+    }
+}
+
+fn matcher(Matcher { net, port }: &Matcher) -> String {
+    let net = if net.prefix_len() == net.max_prefix_len() {
+        net.addr().to_string()
+    } else {
+        net.to_string()
+    };
+    match port {
+        None => net,
+        Some(port) if net.contains("::") || net.matches(':').count() > 1 => match net.split_once('/') {
+            Some((address, length)) => format!("[{address}]/{length}:{port}"),
+            None => format!("[{net}]:{port}"),
+        },
+        Some(port) => format!("{net}:{port}"),
+    }
+}
+
+fn scheme(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+    }
+}
+
+fn span(span: Duration) -> String {
+    if span.subsec_millis() == 0 {
+        format!("{}s", span.as_secs())
+    } else {
+        format!("{}ms", span.as_millis())
+    }
+}
+
+/// Stands where a secret or its hash would.
+const MASK: &str = "********";

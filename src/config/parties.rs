@@ -1,0 +1,512 @@
+//! `[[professional]]`, `[[source]]` and `[[trunk]]`: on whose behalf, from where and to where calls go.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::ranges;
+use super::section::{Faults, Section};
+use super::server::{BUILT, SipRead, not_built};
+use super::values::{
+    HeaderName, Id, MatcherText, NumberFormatText, SIP_PORT, SIPS_PORT, SirenText, Url, hex, luhn_holds,
+};
+use crate::gate::{Mode, NumberRange, Professional, ProfessionalIndex, SourcePolicy};
+use crate::law::{Frequency, Holidays, Hours, Law, Sector};
+use crate::ledger::Siren;
+use crate::numbering::Plan;
+use crate::rules::{Dialling, OwnLimits, Purpose};
+use crate::sip::Transport;
+use crate::sip::message::Uri;
+use crate::sip::peer::{Matcher, NumberFormat, Source, Target, Trunk, TrunkIndex, TrustedHeaders};
+
+/// The professionals, each with the place of its table, by position and by id.
+#[derive(Default)]
+pub(super) struct Professionals {
+    list: Vec<(Range<usize>, Professional)>,
+    by_id: HashMap<Arc<str>, usize>,
+}
+
+impl Professionals {
+    /// All of them.
+    pub(super) fn list(&self) -> impl Iterator<Item = &Professional> {
+        self.list.iter().map(|(_, one)| one)
+    }
+
+    /// The one that an id names; an unknown id is a fault.
+    pub(super) fn find(&self, id: &Spanned<String>, faults: &Faults) -> Option<(ProfessionalIndex, &Professional)> {
+        let found = self.by_id.get(id.get_ref().as_str()).copied();
+        if found.is_none() {
+            faults.push(
+                id.span(),
+                format!("{:?}: expected the id of a [[professional]]", id.get_ref()),
+            );
+        }
+        // As many as fit an index: `MAX_PARTIES`.
+        found.map(|at| {
+            (
+                ProfessionalIndex(u16::try_from(at).unwrap_or(u16::MAX)),
+                &self.list[at].1,
+            )
+        })
+    }
+}
+
+impl IntoIterator for Professionals {
+    type Item = (Range<usize>, Professional);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
+/// The sources, each with the place of its table: what it may do, and how SIP sees it.
+pub(super) type Sources = Vec<(Range<usize>, SourcePolicy, Source)>;
+
+/// The trunks, each with the place of its table.
+pub(super) type Trunks = Vec<(Range<usize>, Trunk)>;
+
+/// Reads every `[[professional]]`.
+pub(super) fn professionals(root: &mut Section<'_, '_>, law: &Law) -> Professionals {
+    let faults = root.faults;
+    let mut read = Professionals::default();
+    let mut owned: Vec<(Siren, NumberRange, Range<usize>)> = Vec::new();
+    for mut table in root.sections("professional", MAX_PARTIES) {
+        let at = table.at();
+        if let Some((one, places)) = professional(&mut table, law) {
+            if read.by_id.insert(Arc::clone(&one.id), read.list.len()).is_some() {
+                faults.push(at.clone(), duplicate("professional", &one.id));
+            }
+            owned.extend(
+                one.numbers
+                    .iter()
+                    .zip(places)
+                    .map(|(range, at)| (one.siren, *range, at)),
+            );
+            read.list.push((at, one));
+        }
+        table.finish();
+    }
+    ranges::disjoint(owned, |siren| format!("SIREN {:09}", siren.0), faults);
+    read
+}
+
+fn professional(table: &mut Section<'_, '_>, law: &Law) -> Option<(Professional, Vec<Range<usize>>)> {
+    let id = table.required::<Id>("id", "\"acme\"");
+    let name = table.get::<String>("name");
+    let siren = table.required::<SirenText>("siren", "\"552100554\"");
+    let sector: Option<Spanned<Sector>> = table.get("sector");
+    let (numbers, places) = ranges::list(table, "numbers", &law.plan).into_iter().unzip();
+    let mode: Option<Spanned<Mode>> = table.get("mode");
+    let hours: Option<Spanned<Hours>> = table.get("hours");
+    let frequency: Option<Spanned<Frequency>> = table.get("frequency");
+    if let Some(hours) = &hours {
+        own_hours(hours, law, table.faults);
+    }
+    if let Some(frequency) = &frequency {
+        own_frequency(frequency, law, table.faults);
+    }
+    if let Some(siren) = siren.as_ref().filter(|siren| !luhn_holds(siren.get_ref().0)) {
+        table
+            .faults
+            .warn(siren.span(), "its check digit does not hold: a slip?");
+    }
+    if let Some(name) = name.as_ref().filter(|name| name.get_ref().len() > MAX_NAME) {
+        table
+            .faults
+            .push(name.span(), format!("expected at most {MAX_NAME} bytes"));
+    }
+    let id = id?.into_inner().0;
+    let one = Professional {
+        name: name.map_or_else(|| Arc::clone(&id), |name| Arc::from(name.into_inner())),
+        id,
+        siren: siren?.into_inner().0,
+        sector: sector.map(Spanned::into_inner),
+        numbers,
+        mode: mode.map_or(Mode::Enforce, Spanned::into_inner),
+        own: OwnLimits {
+            hours: hours.map(Spanned::into_inner),
+            frequency: frequency.map(Spanned::into_inner),
+        },
+        suspended: false,
+    };
+    Some((one, places))
+}
+
+/// A professional's own hours lie within those of every regime that has any.
+fn own_hours(own: &Spanned<Hours>, law: &Law, faults: &Faults) {
+    let hours = own.get_ref();
+    for regime in law.regimes() {
+        let Some(lawful) = &regime.hours else { continue };
+        let days = hours.days.iter().zip(lawful.days).all(|(own, lawful)| lawful || !own);
+        let within = |own: &(u32, u32)| {
+            lawful
+                .windows
+                .iter()
+                .any(|window| window.0 <= own.0 && own.1 <= window.1)
+        };
+        let why = if !days {
+            "a day"
+        } else if !hours.windows.iter().all(within) {
+            "an hour"
+        } else if strictness(hours.holidays) < strictness(lawful.holidays) {
+            "a holiday"
+        } else {
+            continue;
+        };
+        faults.push(
+            own.span(),
+            format!(
+                "{why} that regime {} does not allow: expected hours stricter than the law's",
+                regime.name
+            ),
+        );
+        return;
+    }
+}
+
+fn strictness(holidays: Holidays) -> u8 {
+    match holidays {
+        Holidays::None => 0,
+        Holidays::National => 1,
+        Holidays::NationalAndTerritory => 2,
+    }
+}
+
+/// A professional's own frequency allows no more calls, in no shorter a period.
+fn own_frequency(own: &Spanned<Frequency>, law: &Law, faults: &Faults) {
+    let Frequency { max, days } = *own.get_ref();
+    if days == 0 {
+        faults.push(own.span(), "expected at least one day");
+        return;
+    }
+    let lawful = law
+        .regimes()
+        .iter()
+        .filter_map(|regime| Some((regime, regime.frequency?)));
+    for (regime, lawful) in lawful {
+        if max > lawful.max || days < lawful.days {
+            faults.push(
+                own.span(),
+                format!(
+                    "{max} in {days} days may be more than regime {} allows: expected at most {} in at least {} days",
+                    regime.name, lawful.max, lawful.days
+                ),
+            );
+            return;
+        }
+    }
+}
+
+/// Reads every `[[trunk]]`.
+pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunks {
+    let faults = root.faults;
+    let mut trunks: Trunks = Vec::new();
+    let tables = root.sections("trunk", MAX_TRUNKS);
+    if tables.is_empty() {
+        root.missing("trunk", "expected at least one `[[trunk]]`, where calls go");
+    }
+    for mut table in tables {
+        let at = table.at();
+        let id = table.required::<Id>("id", "\"carrier-a\"");
+        let target = table.required::<String>("target", "\"sip:192.0.2.1:5060;transport=udp\"");
+        let target = target.and_then(|target| resolve(&target, sip, faults));
+        let (_, mut addresses) = matchers(&mut table);
+        let priority: Option<Spanned<u16>> = table.get("priority");
+        let weight: Option<Spanned<u16>> = table.get("weight");
+        let number_format = table.get::<NumberFormatText>("number_format");
+        table.finish();
+        let (Some(id), Some(target)) = (id, target) else {
+            continue;
+        };
+        let id = id.into_inner().0;
+        if trunks.iter().any(|(_, other)| other.id == id) {
+            faults.push(at.clone(), duplicate("trunk", &id));
+        }
+        let own = Matcher {
+            net: target.address.ip().into(),
+            port: Some(target.address.port()),
+        };
+        if !addresses.contains(&own) {
+            addresses.push(own);
+        }
+        let trunk = Trunk {
+            id,
+            target,
+            addresses,
+            priority: priority.map_or(DEFAULT_PRIORITY, Spanned::into_inner),
+            weight: weight.map_or(DEFAULT_WEIGHT, Spanned::into_inner),
+            number_format: number_format.map_or(NumberFormat::AsDialled, |format| format.into_inner().0),
+        };
+        trunks.push((at, trunk));
+    }
+    trunks
+}
+
+/// Reads every `[[source]]`.
+pub(super) fn sources(
+    root: &mut Section<'_, '_>,
+    sip: Option<&SipRead>,
+    plan: &Plan,
+    professionals: &Professionals,
+    trunks: &Trunks,
+) -> Sources {
+    let faults = root.faults;
+    let mut read: Sources = Vec::new();
+    let mut inbound: Vec<(usize, NumberRange, Range<usize>)> = Vec::new();
+    let tables = root.sections("source", MAX_PARTIES);
+    let mut by_address: HashMap<(ipnet::IpNet, Option<u16>), Arc<str>> = HashMap::new();
+    let mut ids = std::collections::HashSet::new();
+    for mut table in tables {
+        let at = table.at();
+        let places = ranges::list(&mut table, "inbound", plan);
+        let source = source(&mut table, sip, professionals, trunks, &places);
+        table.finish();
+        let Some((policy, peer)) = source else { continue };
+        if !ids.insert(Arc::clone(&policy.id)) {
+            faults.push(at.clone(), duplicate("source", &policy.id));
+        }
+        for matcher in &peer.addresses {
+            if let Some(other) = by_address.insert((matcher.net, matcher.port), Arc::clone(&policy.id)) {
+                let message = format!("{} is also an address of source {other}: expected one", matcher.net);
+                faults.push(at.clone(), message);
+            }
+        }
+        inbound.extend(places.into_iter().map(|(range, at)| (read.len(), range, at)));
+        read.push((at, policy, peer));
+    }
+    let describe = |&position: &usize| format!("source {}", read[position].1.id);
+    ranges::disjoint(inbound, describe, faults);
+    read
+}
+
+fn source(
+    table: &mut Section<'_, '_>,
+    sip: Option<&SipRead>,
+    professionals: &Professionals,
+    trunks: &Trunks,
+    inbound: &[ranges::Placed],
+) -> Option<(SourcePolicy, Source)> {
+    let faults = table.faults;
+    let id = table.required::<Id>("id", "\"bpo-lyon\"");
+    credentials(table);
+    let (count, addresses) = matchers(table);
+    if count == 0 {
+        table.missing(
+            "addresses",
+            "expected at least one address such as `addresses = [\"192.0.2.7\"]`",
+        );
+    }
+    let dialling: Option<Spanned<Dialling>> = table.get("dialling");
+    let purpose: Option<Spanned<Purpose>> = table.get("purpose");
+    let purpose = purpose.map_or(Purpose::Canvassing, Spanned::into_inner);
+    let named = table.list::<String>("professionals");
+    let mut may_call_for = Vec::new();
+    for id in named.iter().flat_map(|(_, named)| named) {
+        if let Some((index, _)) = professionals.find(id, faults) {
+            if may_call_for.contains(&index) {
+                faults.push(id.span(), "expected each professional once");
+            }
+            may_call_for.push(index);
+        }
+    }
+    if named.is_none_or(|(count, _)| count == 0) && purpose != Purpose::Other {
+        table.missing(
+            "professionals",
+            "expected those for whom it may call, such as `professionals = [\"acme\"]`",
+        );
+    }
+    let trusted = TrustedHeaders {
+        professional: table
+            .get::<HeaderName>("professional_header")
+            .map(|name| name.into_inner().0),
+        purpose: table
+            .get::<HeaderName>("purpose_header")
+            .map(|name| name.into_inner().0),
+    };
+    let named = table.list::<String>("trunks");
+    let mut its_trunks = Vec::new();
+    for id in named.iter().flat_map(|(_, named)| named) {
+        match trunks.iter().position(|(_, trunk)| *trunk.id == **id.get_ref()) {
+            // As many as fit: `MAX_TRUNKS`.
+            Some(position) => its_trunks.push(TrunkIndex(u16::try_from(position).unwrap_or(u16::MAX))),
+            None => faults.push(id.span(), format!("{:?}: expected the id of a [[trunk]]", id.get_ref())),
+        }
+    }
+    let target: Option<Spanned<String>> = table.get("target");
+    match (&target, inbound) {
+        (Some(target), []) => faults.push(
+            target.span(),
+            "no number leads to it: expected `inbound = [\"+33162001000-+33162001999\"]` beside it",
+        ),
+        (None, [(_, at), ..]) => {
+            faults.push(
+                at.clone(),
+                "expected `target = \"sip:192.0.2.10:5060\"` beside it, where these calls go",
+            );
+        }
+        _ => {}
+    }
+    let target = target.and_then(|target| resolve(&target, sip, faults));
+    let refuse_with: Option<Spanned<u16>> = table.get("refuse_with");
+    if let Some(status) = refuse_with
+        .as_ref()
+        .filter(|status| !REFUSALS.contains(status.get_ref()))
+    {
+        let written = status.get_ref();
+        faults.push(
+            status.span(),
+            format!("{written}: expected 403, 603 or 608; others make a dialer try again"),
+        );
+    }
+    let refuse_with = refuse_with.map_or(REFUSALS[0], Spanned::into_inner);
+    let redress = table.get::<Url>("redress");
+    match &redress {
+        None if refuse_with == 608 => {
+            let expected = "608 names whom to ask for redress: expected `redress = \"https://…\"` (RFC 8688)";
+            table.missing("redress", expected);
+        }
+        Some(redress) if refuse_with != 608 => {
+            faults.push(redress.span(), "goes with `refuse_with = 608` only");
+        }
+        _ => {}
+    }
+    let id = id?.into_inner().0;
+    let policy = SourcePolicy {
+        id: Arc::clone(&id),
+        professionals: may_call_for,
+        dialling: dialling.map_or(Dialling::Automated, Spanned::into_inner),
+        purpose,
+        suspended: false,
+    };
+    let peer = Source {
+        id,
+        addresses,
+        trusted,
+        trunks: its_trunks,
+        target,
+        inbound: inbound.iter().map(|(range, _)| *range).collect(),
+        refuse_with,
+        // RFC 8688 §3.2.
+        redress: redress.map(|url| Arc::from(format!("<{}>;purpose=jwscard", url.get_ref().0))),
+        canvasses: matches!(purpose, Purpose::Canvassing | Purpose::Press),
+    };
+    Some((policy, peer))
+}
+
+/// Digest and certificate: checked, and refused as long as nothing enforces them.
+fn credentials(table: &mut Section<'_, '_>) {
+    let faults = table.faults;
+    if let Some(mut digest) = table.section("digest") {
+        let at = digest.at();
+        digest.no_plaintext(
+            &["password", "secret"],
+            "`ha1`, the hash of \"username:realm:password\",",
+        );
+        digest.required::<String>("realm", "\"clapet\"");
+        digest.required::<String>("username", "\"bpo-lyon\"");
+        if let Some(ha1) = digest.required::<String>("ha1", "\"…\"") {
+            let written = ha1.get_ref();
+            if hex::<16>(written).is_none() && hex::<32>(written).is_none() {
+                faults.push(ha1.span(), "expected 32 (MD5) or 64 (SHA-256) hexadecimal digits");
+            }
+        }
+        digest.finish();
+        faults.push(at, "digest authentication is not built: expected `addresses` alone");
+    }
+    if let Some(certificate) = table.get::<String>("certificate") {
+        faults.push(
+            certificate.span(),
+            "client certificates are not built: expected `addresses` alone",
+        );
+    }
+}
+
+/// How many addresses are written, and those that are none of them a fault.
+fn matchers(table: &mut Section<'_, '_>) -> (usize, Vec<Matcher>) {
+    let (count, written) = table.list::<MatcherText>("addresses").unwrap_or_default();
+    let mut matchers: Vec<Matcher> = Vec::with_capacity(written.len() + 1);
+    for matcher in written {
+        if matchers.contains(&matcher.get_ref().0) {
+            table.faults.push(matcher.span(), "expected each address once");
+        }
+        matchers.push(matcher.into_inner().0);
+    }
+    (count, matchers)
+}
+
+/// Where a target's URI leads, by the host table and DNS where it holds a name.
+fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, faults: &Faults) -> Option<Target> {
+    let text = written.get_ref();
+    let fail = |message: String| {
+        faults.push(written.span(), message);
+        None
+    };
+    let uri = Uri::parse(text).filter(|uri| uri.user.is_none() && uri.headers.is_empty());
+    let Some((uri, host)) = uri.and_then(|uri| Some((uri, uri.host_port?))) else {
+        return fail(format!(
+            "{text:?}: expected a URI such as \"sip:192.0.2.1:5060;transport=udp\""
+        ));
+    };
+    let transport = match (uri.transport(), uri.param("transport")) {
+        (Some(transport), _) => transport,
+        (None, None) => Transport::Udp,
+        (None, Some(other)) => return fail(format!("transport {other:?}: expected udp, tcp or tls")),
+    };
+    if !BUILT.contains(&transport) {
+        return fail(not_built(transport));
+    }
+    let port = host.port.unwrap_or(if transport == Transport::Tls {
+        SIPS_PORT
+    } else {
+        SIP_PORT
+    });
+    let found: Vec<SocketAddr> = match host.ip() {
+        Some(ip) => vec![SocketAddr::new(ip, port)],
+        None => match (host.host, port).to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(error) => return fail(format!("the host {:?} cannot be found: {error}", host.host)),
+        },
+    };
+    let reachable = |address: &&SocketAddr| {
+        let same =
+            |socket: &super::Listen| socket.transport == transport && socket.address.is_ipv4() == address.is_ipv4();
+        sip.is_none_or(|sip| sip.listen.iter().any(same))
+    };
+    let Some(address) = found
+        .iter()
+        .find(reachable)
+        .copied()
+        .filter(|address| address.port() != 0)
+    else {
+        return fail(format!(
+            "{text:?}: no [sip] listen socket has the transport and address family (IPv4, IPv6) to reach it"
+        ));
+    };
+    Some(Target {
+        uri: Arc::from(text.as_str()),
+        address,
+        transport,
+    })
+}
+
+fn duplicate(what: &str, id: &str) -> String {
+    format!("a second {what} called {id:?}: expected an id of its own")
+}
+
+/// Statuses that end a call without making a dialer try again.
+const REFUSALS: [u16; 3] = [403, 603, 608];
+
+const DEFAULT_PRIORITY: u16 = 1;
+const DEFAULT_WEIGHT: u16 = 10;
+
+/// Professionals, and sources: as many as their index tells apart.
+const MAX_PARTIES: usize = 65_535;
+
+const MAX_TRUNKS: usize = 1_024;
+
+/// Longest name of a professional, in bytes.
+const MAX_NAME: usize = 256;

@@ -1,0 +1,238 @@
+//! One worker's UDP socket of one listener.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn_udp::UdpSocketState;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Sleep, sleep};
+
+use super::receive::ReceiveBuffers;
+use super::send::SendQueue;
+use super::{Flow, ListenerId, Transport, errors};
+
+/// Asked of the kernel for each socket's receive and send buffers, in bytes; it gives at most `net.core.rmem_max` and `wmem_max`. A worker that
+/// is busy for some milliseconds must lose nothing.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Batches received at one wake-up, so that one listener's flood delays the other listeners and the timers by no more than these.
+const BATCHES_A_TURN: usize = 2;
+
+/// When a socket took no more, the queue is tried again after this time. Waiting for writability would cost a wake-up for every
+/// datagram that leaves.
+const RETRY_FULL: Duration = Duration::from_millis(1);
+
+/// Errors that one turn puts up with before it lets the worker go on.
+const ERRORS_A_TURN: usize = 8;
+
+/// A socket bound for one worker. The worker's runtime gets a duplicate, so that the port stays ours while a worker is replaced.
+#[derive(Debug)]
+pub struct Bound {
+    socket: UdpSocket,
+    local: SocketAddr,
+}
+
+impl Bound {
+    /// Its address, with the real port where port 0 was asked for.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+/// Why an address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("udp://{address} cannot be listened on: {source}")]
+#[allow(missing_docs)]
+pub struct BindError {
+    pub address: SocketAddr,
+    pub source: io::Error,
+}
+
+/// Binds one socket for each of `workers` to the same address; the kernel spreads the peers over them (`SO_REUSEPORT`). The first is
+/// bound without sharing, so that an address that another process holds is an error, not a split of its traffic.
+pub fn bind_udp(address: SocketAddr, workers: usize) -> Result<Vec<Bound>, BindError> {
+    let failed = |source| BindError { address, source };
+    let first = open(address, false).map_err(failed)?;
+    let local = first.local_addr().map_err(failed)?;
+    let mut bound = vec![Bound { socket: first, local }];
+    if workers > 1 {
+        Socket::set_reuse_port(&socket2::SockRef::from(&bound[0].socket), true).map_err(failed)?;
+    }
+    for _ in 1..workers {
+        let socket = open(local, true).map_err(failed)?;
+        bound.push(Bound { socket, local });
+    }
+    Ok(bound)
+}
+
+fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // An IPv4 peer has its own listener, so that one peer has one address.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_reuse_port(share)?;
+    errors::enable(&socket, address.is_ipv6())?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+pub(super) struct UdpListener {
+    id: ListenerId,
+    local: SocketAddr,
+    socket: Arc<AsyncFd<UdpSocket>>,
+    state: UdpSocketState,
+    queue: SendQueue,
+    /// Runs while the socket took no more.
+    full: Option<Pin<Box<Sleep>>>,
+    /// Resolves when something is in the error queue.
+    watch: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl UdpListener {
+    pub(super) fn new(id: ListenerId, bound: &Bound) -> io::Result<Self> {
+        // quinn-udp prepares a socket for QUIC, whose datagrams must never be fragmented; an INVITE above the MTU must be. Its state
+        // is therefore made over a socket of no use, and only `recv`, which reads none of it, is called for ours.
+        let aside = UdpSocket::bind(SocketAddr::new(bound.local.ip(), 0))?;
+        // Readable only: a socket registered for writing wakes its worker at every datagram that leaves. The replacement that tokio
+        // names is unsafe, which this crate forbids; its ground, types that lie about their descriptor, does not touch a std socket.
+        #[allow(deprecated)]
+        let socket = Arc::new(AsyncFd::with_interest(bound.socket.try_clone()?, Interest::READABLE)?);
+        Ok(Self {
+            id,
+            local: bound.local,
+            watch: watch(Arc::clone(&socket)),
+            socket,
+            state: UdpSocketState::new((&aside).into())?,
+            queue: SendQueue::default(),
+            full: None,
+        })
+    }
+
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) fn queue(&mut self, remote: SocketAddr, bytes: Bytes) {
+        self.queue.push(remote, bytes);
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    /// Receives a few batches. When it stops short of an empty socket, the task is woken again at once.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &mut ReceiveBuffers,
+        into: &mut Vec<(Flow, Bytes)>,
+        failures: &mut Vec<Flow>,
+    ) {
+        while self.watch.as_mut().poll(cx).is_ready() {
+            self.watch = watch(Arc::clone(&self.socket));
+            self.drain_errors(failures);
+        }
+        let mut turns = BATCHES_A_TURN;
+        let mut patience = ERRORS_A_TURN;
+        while turns > 0 && patience > 0 {
+            let Poll::Ready(Ok(mut readable)) = self.socket.poll_read_ready(cx) else {
+                return;
+            };
+            let received = readable.try_io(|socket| {
+                buffers.receive(&self.state, socket.get_ref().into(), |remote, bytes| {
+                    into.push((flow(self.id, remote), bytes));
+                })
+            });
+            match received {
+                // The socket is empty; the next look registers the task for what comes.
+                Err(_) => {}
+                Ok(Ok(())) => turns -= 1,
+                // An ICMP error that the socket reports instead of receiving; what it is about is in the error queue.
+                Ok(Err(_)) => {
+                    patience -= 1;
+                    self.drain_errors(failures);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Sends until the queue is empty or the socket takes no more.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, failures: &mut Vec<Flow>) -> Poll<()> {
+        if let Some(full) = &mut self.full {
+            if full.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.full = None;
+        }
+        let mut retried = false;
+        while let Some(first) = self.queue.first() {
+            match self.queue.send_batch(self.socket.get_ref()) {
+                Ok(()) => retried = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut full = Box::pin(sleep(RETRY_FULL));
+                    let waits = full.as_mut().poll(cx).is_pending();
+                    self.full = waits.then_some(full);
+                    if waits {
+                        return Poll::Pending;
+                    }
+                }
+                // Either an older datagram's ICMP error, reported here, or this destination's own: the second time it is its own.
+                Err(_) if !retried => {
+                    retried = true;
+                    self.drain_errors(failures);
+                }
+                Err(_) => {
+                    retried = false;
+                    self.queue.drop_first();
+                    failures.push(flow(self.id, first));
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn drain_errors(&self, failures: &mut Vec<Flow>) {
+        errors::drain(self.socket.get_ref(), |remote| {
+            let failed = flow(self.id, remote);
+            if !failures.contains(&failed) {
+                failures.push(failed);
+            }
+        });
+    }
+}
+
+/// Waits for an error. Readiness is taken back before the queue is read, so that an error that comes meanwhile is not missed.
+fn watch(socket: Arc<AsyncFd<UdpSocket>>) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async move {
+        match socket.ready(Interest::ERROR).await {
+            Ok(mut ready) => ready.clear_ready(),
+            // The runtime is going away.
+            Err(_) => std::future::pending().await,
+        }
+    })
+}
+
+fn flow(listener: ListenerId, remote: SocketAddr) -> Flow {
+    Flow {
+        listener,
+        transport: Transport::Udp,
+        remote,
+    }
+}
