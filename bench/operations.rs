@@ -21,7 +21,9 @@ fn main() {
     let name = args.next().unwrap_or_else(|| "list".into());
     let times = args.next().and_then(|times| times.parse().ok()).unwrap_or(1);
     if name == "list" || name.starts_with("--") {
-        OPERATIONS.iter().for_each(|(name, _)| println!("{name}"));
+        for (name, _) in OPERATIONS {
+            println!("{name}");
+        }
         return;
     }
     match OPERATIONS.iter().find(|(known, _)| *known == name) {
