@@ -1,6 +1,6 @@
 //! The seven kinds of import files into ledger entries and list snapshots; lines that are wrong are set aside with their reason.
 //!
-//! The command line and the running server both call [`run`] and then [`apply`], so that both share every check. This room judges form,
+//! The command line and the running server both call [`run`] and then [`apply()`], so that both share every check. This room judges form,
 //! never calls; what an exit code or a problem document says of a [`Batch`] is the caller's.
 
 mod apply;
@@ -111,7 +111,7 @@ pub struct Options<'a> {
     pub progress: Option<&'a dyn Fn(u64)>,
 }
 
-/// What a file brought: to be [`apply`]d in one step.
+/// What a file brought: to be [`apply()`]d in one step.
 #[derive(Debug)]
 pub struct Batch {
     /// What the file held.
@@ -168,7 +168,7 @@ pub enum ImportError {
     TooMany,
 }
 
-/// Reads a file of one kind. Nothing is loaded: see [`apply`].
+/// Reads a file of one kind. Nothing is loaded: see [`apply()`].
 pub fn run(
     kind: Kind,
     reader: &mut dyn Read,

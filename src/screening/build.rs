@@ -146,7 +146,7 @@ impl Built {
     /// The opposed of these numbers as a plain list.
     #[must_use]
     pub fn into_plain(self) -> Built {
-        if self.opposed() == self.numbers() {
+        if !self.layer.parts().mixed {
             return Built { plain: true, ..self };
         }
         let mut encoder = Encoder::new(vec![ANY_DAY], false);

@@ -113,7 +113,7 @@ impl World {
             roster: Arc::new(Roster::build(professionals, sources).unwrap()),
             on_store_failure,
             bloctel_required: false,
-            answer_within: Duration::from_millis(500),
+            answer_within: Duration::from_secs(3600),
         };
         let metrics = Arc::new(Metrics::new().unwrap());
         let ledger: Arc<dyn Ledger> = Arc::<FakeLedger>::clone(&store);
@@ -128,6 +128,15 @@ impl World {
         let policy = Policy::clone(&self.gate.policy());
         let roster = Arc::new(Roster::build(professionals, sources).unwrap());
         self.gate.set_policy(Policy { roster, ..policy });
+        self
+    }
+
+    fn answering_within(self, answer_within: Duration) -> Self {
+        let policy = Policy::clone(&self.gate.policy());
+        self.gate.set_policy(Policy {
+            answer_within,
+            ..policy
+        });
         self
     }
 

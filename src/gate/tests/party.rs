@@ -7,10 +7,10 @@ use crate::rules::Reason::{
     HoursWindow, ProfessionalSuspended, ProfessionalUnknown, SourceSuspended, SourceUnknown,
 };
 
-fn named(question: Question, id: &str) -> Question {
+fn named(question: &Question, id: &str) -> Question {
     Question {
         professional: Some(id.into()),
-        ..question
+        ..question.clone()
     }
 }
 
@@ -24,20 +24,20 @@ fn the_professional_is_the_owner_else_the_named_else_the_only_one() {
         (question(BPO, BETA), Some("acme"), Some(CallerIdNotOwned)),
         (question(BPO, nobodys), Some("acme"), Some(CallerIdNotOwned)),
         (question(MULTI, BETA), Some("beta"), None),
-        (named(question(MULTI, BETA), "acme"), Some("beta"), None),
+        (named(&question(MULTI, BETA), "acme"), Some("beta"), None),
         (
-            named(question(MULTI, nobodys), "beta"),
+            named(&question(MULTI, nobodys), "beta"),
             Some("beta"),
             Some(CallerIdNotOwned),
         ),
         (question(MULTI, nobodys), None, Some(ProfessionalUnknown)),
         (
-            named(question(MULTI, nobodys), "gamma"),
+            named(&question(MULTI, nobodys), "gamma"),
             None,
             Some(ProfessionalUnknown),
         ),
         (
-            named(question(BPO, nobodys), "no-such"),
+            named(&question(BPO, nobodys), "no-such"),
             None,
             Some(ProfessionalUnknown),
         ),
@@ -46,7 +46,7 @@ fn the_professional_is_the_owner_else_the_named_else_the_only_one() {
         (question(None, ACME), Some("acme"), None),
         (question(None, nobodys), None, Some(ProfessionalUnknown)),
         (
-            named(question(None, nobodys), "beta"),
+            named(&question(None, nobodys), "beta"),
             Some("beta"),
             Some(CallerIdNotOwned),
         ),

@@ -76,8 +76,13 @@ fn a_late_answer_counts_the_call_again_even_beyond_the_maximum() {
     let four: Vec<_> = (0..4)
         .map(|_| world.admit(&ordinary(), OPEN).reservation.unwrap())
         .collect();
-    failed.settle(Outcome::Answered, at(OPEN));
+    let alarm = logged(|| failed.settle(Outcome::Answered, at(OPEN)));
     assert_eq!(world.store.lock().counted(key(ACME_SIREN)).len(), 5);
+    assert!(
+        alarm.contains("WARN") && alarm.contains("beyond the maximum"),
+        "{alarm}"
+    );
+    assert!(!alarm.contains(&CALLEE.to_string()), "{alarm}");
     drop((failed, four));
     assert_eq!(
         world.store.lock().reserved[0].outcomes,
@@ -238,4 +243,36 @@ fn consent_missing_is_never_reserved() {
     let world = World::new();
     refused(&world.admit(&ordinary(), "2026-09-01T09:00:00Z"), ConsentMissing);
     assert!(world.store.lock().reserved.is_empty());
+}
+
+#[test]
+fn a_late_answer_within_the_maximum_is_no_alarm() {
+    let world = World::new();
+    let failed = world.admit(&ordinary(), OPEN).reservation.unwrap();
+    failed.settle(Outcome::Failed, at(OPEN));
+    assert_eq!(logged(|| failed.settle(Outcome::NoAnswer, at(OPEN))), "");
+    assert_eq!(world.store.lock().counted(key(ACME_SIREN)).len(), 1);
+}
+
+/// What the work logs.
+fn logged(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, work);
+    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
 }
