@@ -10,6 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use super::JournalError;
+use super::frame::MAX_SEQUENCE;
 use super::hash::{Hash, Id, Tree, batch_leaf, hex};
 use super::segment::Segment;
 
@@ -285,6 +286,7 @@ impl Lines {
         lines.into_iter().flatten().map(|line| {
             serde_json::from_slice::<Checkpoint>(line)
                 .ok()
+                .filter(|line| 0 < line.first && line.first <= line.last && line.last <= MAX_SEQUENCE)
                 .filter(Checkpoint::is_signed)
         })
     }

@@ -37,7 +37,6 @@ impl Salts {
         }
     }
 
-    /// Makes sure that this many are at hand, so that taking one cannot fail; larger batches refill on the way.
     fn take(&mut self) -> Result<[u8; SALT], getrandom::Error> {
         if self.used == SALTS {
             getrandom::fill(&mut *self.bytes)?;
@@ -238,6 +237,7 @@ impl Committer {
 
     /// Signs the head of the chain; everything up to it is synced.
     fn checkpoint(&mut self) -> io::Result<()> {
+        self.unsigned_since = None;
         if self.standing.interval.records() == 0 {
             return Ok(());
         }
@@ -253,7 +253,6 @@ impl Committer {
         file.append(&line)?;
         file.sync()?;
         self.standing.interval = Interval::new(self.standing.last + 1, self.standing.chain);
-        self.unsigned_since = None;
         Ok(())
     }
 

@@ -17,6 +17,9 @@ pub(super) const SEAL: usize = 4;
 /// Batches start at multiples of this, so that a seal never straddles two sectors of a disk and one write of it is atomic.
 pub(super) const ALIGN: usize = 8;
 
+/// Greatest sequence number: no sum of one with a count can overflow.
+pub(super) const MAX_SEQUENCE: u64 = u64::MAX >> 1;
+
 /// The seal of a record whose personal part has been erased.
 const ERASED: u32 = 0;
 
@@ -143,7 +146,13 @@ impl Head {
             count: u32_at(front, 24),
         };
         let least = length(head.count as usize, 0);
-        if head.count == 0 || head.first == 0 || head.length < least || !head.length.is_multiple_of(ALIGN) {
+        let sequences = 1..=MAX_SEQUENCE;
+        if head.count == 0
+            || !sequences.contains(&head.first)
+            || !sequences.contains(&head.last())
+            || head.length < least
+            || !head.length.is_multiple_of(ALIGN)
+        {
             return Err("the header holds impossible values");
         }
         Ok(head)
@@ -151,7 +160,7 @@ impl Head {
 
     /// Sequence of the batch's last record.
     pub(super) fn last(&self) -> u64 {
-        self.first.saturating_add(u64::from(self.count) - 1)
+        self.first.saturating_add(u64::from(self.count)) - 1
     }
 }
 
@@ -292,8 +301,13 @@ impl<'a> Record<'a> {
         )
     }
 
+    /// Erased, be it to the last byte or not.
+    pub(super) const fn is_erased(&self) -> bool {
+        self.seal == ERASED
+    }
+
     pub(super) fn state(&self) -> Personal {
-        if self.seal == ERASED {
+        if self.is_erased() {
             return if self.personal.iter().all(|byte| *byte == 0) {
                 Personal::Erased
             } else {

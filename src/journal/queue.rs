@@ -34,10 +34,11 @@ struct Told {
 }
 
 impl Notice {
+    /// The first thing told holds.
     fn tell(&self, result: Result<(), AppendError>) {
         let wakers = {
             let mut told = lock(&self.told);
-            told.result = Some(result);
+            told.result.get_or_insert(result);
             std::mem::take(&mut told.wakers)
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -94,6 +95,14 @@ impl Forming {
     /// Sequence of the last record.
     pub(super) fn last(&self) -> u64 {
         self.first + self.drafts.len() as u64 - 1
+    }
+}
+
+impl Drop for Forming {
+    /// Nobody is left waiting, whatever happened to the committer.
+    fn drop(&mut self) {
+        self.notice
+            .tell(Err(AppendError::Write("the committer stopped".into())));
     }
 }
 

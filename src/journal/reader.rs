@@ -239,7 +239,7 @@ impl Records {
                 kind,
                 at,
                 siren: record.siren(),
-                body: (record.state() == Personal::Present).then(|| record.body().to_vec()),
+                body: (!record.is_erased()).then(|| record.body().to_vec()),
             });
         }
         Ok(true)

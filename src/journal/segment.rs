@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
-use super::frame::{Frame, HEAD, Head};
+use super::frame::{Frame, HEAD, Head, MAX_SEQUENCE};
 use super::hash::{Hash, Id};
 
 /// Header of a segment in bytes.
@@ -47,8 +47,9 @@ impl Segment {
             let first = name
                 .to_str()
                 .and_then(|name| name.strip_suffix(".seg"))
-                .filter(|digits| digits.len() == 20)
-                .and_then(|digits| digits.parse::<u64>().ok());
+                .filter(|digits| digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit()))
+                .and_then(|digits| digits.parse().ok())
+                .filter(|first| (1..=MAX_SEQUENCE).contains(first));
             if let Some(first) = first {
                 segments.push(Self::new(folder, first));
             }
@@ -224,7 +225,7 @@ impl Walker {
             return Ok(self.bad(why));
         }
         self.next += head.length;
-        self.expected = head.last().saturating_add(1);
+        self.expected = head.last() + 1;
         self.head = Some(head);
         Ok(Step::Batch)
     }

@@ -13,6 +13,7 @@ struct Plan {
     /// Bytes that still fit, where that is bounded.
     room: Mutex<Option<usize>>,
     syncs_fail: AtomicBool,
+    syncs_panic: AtomicBool,
     /// Syncs stall while this is set.
     stalled: Mutex<bool>,
     /// Syncs that have begun.
@@ -91,6 +92,7 @@ impl Medium for FaultyFile {
             stalled = self.plan.changed.wait(stalled).unwrap();
         }
         drop(stalled);
+        assert!(!self.plan.syncs_panic.load(Ordering::SeqCst), "a sync that panics");
         if self.plan.syncs_fail.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(5));
         }
@@ -141,6 +143,36 @@ fn interval_append_is_acknowledged_before_its_sync_and_stopped_when_the_sync_fai
     plan.stall(false);
     assert!(matches!(journal.close(), Err(AppendError::Write(_))));
     assert_eq!(all(&folder, 0), [stored(1)]);
+}
+
+#[test]
+fn interval_append_is_synced_though_nothing_follows() {
+    let (_above, folder) = folder();
+    let interval = Options {
+        strict: false,
+        sync_every: Duration::from_millis(1),
+        ..options()
+    };
+    let (journal, plan) = open_faulty(&folder, interval);
+    let before = plan.syncs();
+    append(&journal, 1..=1);
+    plan.wait_for_sync(before + 1);
+}
+
+#[test]
+fn committer_that_panics_leaves_nobody_waiting() {
+    let (_above, folder) = folder();
+    let (journal, plan) = open_faulty(&folder, options());
+    plan.stall(true);
+    let before = plan.syncs();
+    let pending = journal.append(Class::Binding, vec![draft(1)]).unwrap();
+    plan.wait_for_sync(before + 1);
+    let waiting = journal.append(Class::Binding, vec![draft(2)]).unwrap();
+    plan.syncs_panic.store(true, Ordering::SeqCst);
+    plan.stall(false);
+    assert!(matches!(wait(waiting), Err(AppendError::Write(_))));
+    assert!(matches!(wait(pending), Err(AppendError::Write(_))));
+    assert!(matches!(journal.close(), Err(AppendError::Write(_))));
 }
 
 #[test]
