@@ -92,7 +92,7 @@ impl Sipp {
             ("WAIT", "0"),
             ("ACK_MAY_BE_LOST", "false"),
             ("STATUS", "403"),
-            ("TEXT", "[^\"]*"),
+            ("TEXT", ".*"),
         ] {
             text = text.replace(&format!("@{name}@"), value);
         }
