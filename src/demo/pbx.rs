@@ -66,11 +66,11 @@ impl Pbx {
         };
         let to = answer.first(Header::To).unwrap_or(&to).to_owned();
         if (200..300).contains(&answer.status()) {
-            let routes: String = {
-                let mut routes: Vec<&str> = answer.values(Header::RecordRoute).collect();
-                routes.reverse();
-                routes.iter().map(|route| format!("Route: {route}\r\n")).collect()
-            };
+            let mut recorded: Vec<&str> = answer.values(Header::RecordRoute).collect();
+            recorded.reverse();
+            let routes = recorded
+                .iter()
+                .fold(String::new(), |routes, route| routes + "Route: " + route + "\r\n");
             let contact = answer.first(Header::Contact).and_then(NameAddr::parse);
             let target = contact.map_or(dialog.uri.clone(), |contact| contact.uri.raw.to_owned());
             let ack = dialog.request("ACK", &target, &to, "1", "a", &routes);

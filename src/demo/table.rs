@@ -1,7 +1,9 @@
 //! What the demonstration prints: at most a hundred columns, without colours, so that it reads the same everywhere.
 
+use std::fmt::Write as _;
+
 use chrono::DateTime;
-use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::Shown;
 use super::cases::Then;
@@ -9,43 +11,37 @@ use super::cases::Then;
 /// Columns of the whole.
 const WIDTH: u16 = 100;
 
+/// Of each column, the space around it included.
+const COLUMNS: [u16; 4] = [17, 19, 17, 47];
+
 const INTRO: &str = "\
-clapet between a contact centre's PBX and a carrier's trunk: real SIP over UDP on loopback, one call for
-each rule, each at the date that shows it. Numbers and names are invented; times are the callee's.
+clapet stands between a contact centre's PBX and a carrier's trunk. These are real SIP calls over UDP on
+loopback, one for each rule, each made at the date that shows it. Numbers and names are invented; times
+are those where it rings. Each row: when, from whom to whom, what became of the call, and why.
 ";
 
 /// The whole text.
 pub(super) fn render(shown: &[Shown]) -> String {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH)
-        .set_header(["When", "From → to", "Outcome", "Why"]);
-    for (column, width) in [(0, 17), (1, 18), (2, 17)] {
-        if let Some(column) = table.column_mut(column) {
+    let mut text = String::from(INTRO);
+    for part in shown.chunk_by(|_, next| next.case.part.is_empty()) {
+        let heading = part.first().map_or("", |first| first.case.part);
+        let rule = "─".repeat(usize::from(WIDTH).saturating_sub(heading.chars().count() + 4));
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "\n── {heading} {rule}");
+        let mut table = Table::new();
+        table
+            .load_preset(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(WIDTH);
+        for one in part {
+            table.add_row([when(one), who(one), outcome(one), why(one)]);
+        }
+        for (column, width) in table.column_iter_mut().zip(COLUMNS) {
             column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
         }
+        text.push_str(&table.trim_fmt());
+        text.push('\n');
     }
-    let mut text = String::from(INTRO);
-    for one in shown {
-        if !one.case.part.is_empty() {
-            table.add_row([
-                Cell::new(one.case.part.to_uppercase()),
-                Cell::new(""),
-                Cell::new(""),
-                Cell::new(""),
-            ]);
-        }
-        table.add_row([
-            Cell::new(when(one)),
-            Cell::new(format!("{}\n→ {}", one.case.caller, one.case.to)),
-            Cell::new(outcome(one)),
-            Cell::new(why(one)),
-        ]);
-    }
-    text.push_str(&table.to_string());
-    text.push('\n');
     text.push_str(&summary(shown));
     text
 }
@@ -55,33 +51,31 @@ fn when(shown: &Shown) -> String {
     let local = |at: &str| DateTime::parse_from_rfc3339(at).unwrap_or_default();
     match shown.case.calls {
         [(at, _)] => local(at).format("%a %-d %b %Y\n%H:%M").to_string(),
-        [(first, _), .., (last, _)] => {
-            format!(
-                "{} to\n{}",
-                local(first).format("%a %-d"),
-                local(last).format("%a %-d %b %Y")
-            )
-        }
+        [(first, _), .., (last, _)] => format!(
+            "{} to\n{}",
+            local(first).format("%a %-d"),
+            local(last).format("%a %-d %b %Y")
+        ),
         [] => String::new(),
     }
 }
 
+fn who(shown: &Shown) -> String {
+    format!("{}\n→ {}", shown.case.caller, shown.case.to)
+}
+
 fn outcome(shown: &Shown) -> String {
-    if shown.reached > 0 {
-        let answers: Vec<&str> = shown.case.calls.iter().map(|(_, status)| said(*status)).collect();
-        match answers[..] {
-            [one] => format!("goes through\n{} {one}", shown.status),
-            _ => format!("{} go through", answers.len()),
-        }
-    } else {
-        format!("STOPPED\n{}", shown.status)
+    match (shown.reached, shown.case.calls) {
+        (0, _) => format!("✗ stopped\n  {}", shown.status),
+        (1, [(_, status)]) => format!("✓ goes through\n  {} {}", shown.status, said(*status)),
+        (reached, _) => format!("✓ {reached} go through"),
     }
 }
 
 fn said(status: u16) -> &'static str {
     match status {
         200 => "answered",
-        404 => "no such number",
+        404 => "unknown",
         480 => "no answer",
         486 => "busy",
         _ => "",
@@ -94,15 +88,15 @@ fn why(shown: &Shown) -> String {
         .next
         .as_deref()
         .and_then(|next| DateTime::parse_from_rfc3339(next).ok());
-    match (&shown.reason, next) {
-        (Some(reason), Some(next)) => {
-            text.push_str(&format!("\n{reason}, lawful {}", next.format("%a %-d %b %Y %H:%M")));
-        }
-        (Some(reason), None) => text.push_str(&format!("\n{reason}")),
-        _ => {}
+    // Writing into a String cannot fail.
+    if let Some(reason) = &shown.reason {
+        let _ = write!(text, "\n{reason}");
+    }
+    if let Some(next) = next {
+        let _ = write!(text, "; next {}", next.format("%a %-d %b %Y %H:%M"));
     }
     if let Some(differs) = &shown.differs {
-        text.push_str(&format!("\n!! NOT AS IT SHOULD BE: {differs}"));
+        let _ = write!(text, "\n!! NOT AS IT SHOULD BE: {differs}");
     }
     text
 }
@@ -120,8 +114,7 @@ fn summary(shown: &[Shown]) -> String {
         different => format!("{different} rows are NOT AS THEY SHOULD BE."),
     };
     format!(
-        "\n{calls} calls placed, {reached} reached the trunk, {refused} were stopped before it, each with its reason. {verdict}\n\
-         Not shown: source.rate and caller-id.unverified need equipment that misbehaves, store.unavailable a dead disk.\n\
+        "\n{calls} calls placed: {reached} reached the trunk, {refused} were stopped before it, each told why. {verdict}\n\
          Next: copy config/clapet.toml, then `clapet serve --config clapet.toml`.\n"
     )
 }

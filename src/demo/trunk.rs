@@ -85,6 +85,7 @@ fn answer_calls(socket: &UdpSocket, local: SocketAddr, told: &Told) {
         let Ok(request) = Message::parse(Bytes::copy_from_slice(&buffer[..length])) else {
             continue;
         };
+        let then = *told.then.lock().unwrap_or_else(PoisonError::into_inner);
         let statuses: &[u16] = match request.method() {
             Method::Invite => {
                 let call = request.call_id().to_owned();
@@ -92,7 +93,8 @@ fn answer_calls(socket: &UdpSocket, local: SocketAddr, told: &Told) {
                     last.clone_from(&call);
                     told.seen.lock().unwrap_or_else(PoisonError::into_inner).push(call);
                 }
-                &[180, *told.then.lock().unwrap_or_else(PoisonError::into_inner)]
+                // A number that does not exist cannot ring.
+                if then == 404 { &[404] } else { &[180, then] }
             }
             Method::Ack => &[],
             _ if request.is_request() => &[200],

@@ -19,9 +19,10 @@ use crate::rules::{Consent, ConsentScope, Contract};
 use crate::screening::{List, Snapshot};
 use crate::serve::{MovedClock, Server, Setup, WallClock, wait_for};
 
-/// ACME and the wine merchant.
+/// As in the configuration below.
 const ACME: Siren = Siren(999_000_001);
 const WINES: Siren = Siren(999_000_002);
+const FIBRE: Siren = Siren(999_000_005);
 
 /// The code whose rule holds only where the operator requires it.
 const UNSCREENED: &str = "bloctel.unscreened";
@@ -133,7 +134,7 @@ impl World {
         let families = self.server.metrics().registry.gather();
         let invites = families.iter().filter(|family| family.name() == "clapet_invites_total");
         let mut counted: Vec<(String, u64)> = Vec::new();
-        for metric in invites.flat_map(|family| family.get_metric()) {
+        for metric in invites.flat_map(prometheus::proto::MetricFamily::get_metric) {
             let reason = metric.get_label().iter().find(|label| label.name() == "reason");
             let Some(reason) = reason.map(|label| label.value().to_owned()) else {
                 continue;
@@ -149,12 +150,13 @@ impl World {
     }
 
     fn load_facts(&self) -> Result<(), DemoError> {
-        let key = |dialled: &str| -> Result<Key, DemoError> {
+        let key_of = |siren, dialled: &str| -> Result<Key, DemoError> {
             Ok(Key {
-                siren: ACME,
+                siren,
                 callee: self.number(dialled)?,
             })
         };
+        let key = |dialled: &str| key_of(ACME, dialled);
         let web = || -> Arc<str> { Arc::from("web form") };
         let consent = |dialled: &str, consent: Consent| -> Result<Entry, DemoError> {
             Ok(Entry::Consent {
@@ -173,9 +175,9 @@ impl World {
             used_at: None,
             evidence: Arc::from("form 4711"),
         };
-        let refusal = |dialled: &str, at: &str| -> Result<Entry, DemoError> {
+        let refusal = |siren, dialled: &str, at: &str| -> Result<Entry, DemoError> {
             Ok(Entry::Refusal {
-                key: key(dialled)?,
+                key: key_of(siren, dialled)?,
                 at: moment(at),
                 channel: Arc::from("call"),
             })
@@ -191,8 +193,8 @@ impl World {
         let entries = vec![
             suspension(Suspended::Source, "bpo-suspended"),
             suspension(Suspended::Professional, "flash-sales"),
-            refusal("0199000003", "2024-05-02T17:00:00+02:00")?,
-            refusal("0199000009", "2025-01-10T11:00:00+01:00")?,
+            refusal(FIBRE, "0199000003", "2024-05-02T17:00:00+02:00")?,
+            refusal(ACME, "0199000009", "2025-01-10T11:00:00+01:00")?,
             consent(
                 "0199000007",
                 given(ConsentScope::Prospecting, "2026-09-01T12:00:00+02:00", None),
