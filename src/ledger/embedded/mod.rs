@@ -134,7 +134,7 @@ struct Core {
 }
 
 impl EmbeddedLedger {
-    /// Folder of the journal below [`Options::path`]; [`super::records`] reads it.
+    /// Folder of the journal below [`Options::path`]; [`crate::journal::read`] and [`super::body::read`] read it.
     pub fn journal_folder(path: &Path) -> PathBuf {
         path.join("journal")
     }
