@@ -130,6 +130,13 @@ impl Committer {
                     Err(error) => (Some(batch), Err(error)),
                 },
                 Work::Due => (None, self.when_due()),
+                Work::Sign(signing) => {
+                    let done = self.sync().and_then(|()| self.checkpoint());
+                    if done.is_ok() {
+                        signing.done();
+                    }
+                    (None, done)
+                }
                 Work::Close => {
                     let done = self.sync().and_then(|()| self.checkpoint());
                     if done.is_ok() {

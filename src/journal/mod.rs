@@ -29,7 +29,7 @@ use chrono::{DateTime, Utc};
 
 pub use checkpoint::{Checkpoint, PublicKey};
 pub use hash::{Hash, Id};
-pub use proof::{Opening, Proof, ProofError, prove};
+pub use proof::{Opening, Proof, ProofError, prove, prove_each};
 pub use queue::Pending;
 pub use verify::{Report, verify};
 
@@ -258,6 +258,11 @@ impl Journal {
     /// An append larger than the whole queue is taken only while nothing waits.
     pub fn append(&self, class: Class, drafts: Vec<Draft>) -> Result<Pending, AppendError> {
         self.shared.queue.push(class, drafts)
+    }
+
+    /// Signs the head of the chain over everything taken so far, so that all of it can be proved. Resolves once that is on the disk.
+    pub fn checkpoint(&self) -> Result<Pending, AppendError> {
+        self.shared.queue.sign()
     }
 
     /// Erases the personal part (salt and body) of records, in place where the segment allows; the chain stays valid. Says how many

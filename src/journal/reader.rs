@@ -9,7 +9,7 @@ use std::vec;
 use chrono::DateTime;
 
 use super::checkpoint::Lines;
-use super::frame::{Frame, Personal};
+use super::frame::{Frame, Personal, Record};
 use super::hash::{Hash, Id};
 use super::segment::{self, Segment, Start, Step, Walker};
 use super::tail::{self, Suspect, Tail};
@@ -202,6 +202,22 @@ fn broken(walker: &Walker) -> Option<(u64, u64)> {
     Some((record.sequence, offset))
 }
 
+/// A record as those outside this room see it.
+pub(super) fn stored(record: &Record<'_>, segment: &Segment) -> Result<Stored, JournalError> {
+    let damaged = |why: String| segment.damaged(record.sequence, why);
+    let kind = Kind::from_code(record.kind())
+        .ok_or_else(|| damaged(format!("kind {} is not known to this program", record.kind())))?;
+    let at = DateTime::from_timestamp_micros(record.at())
+        .ok_or_else(|| damaged(format!("{} µs is no time", record.at())))?;
+    Ok(Stored {
+        sequence: record.sequence,
+        kind,
+        at,
+        siren: record.siren(),
+        body: (!record.is_erased()).then(|| record.body().to_vec()),
+    })
+}
+
 /// Iterator behind [`super::read`].
 pub(super) struct Records {
     chain: Chain,
@@ -229,18 +245,7 @@ impl Records {
             return Ok(false);
         };
         for record in frame.records().filter(|record| record.sequence > self.after) {
-            let damaged = |why: String| segment.damaged(record.sequence, why);
-            let kind = Kind::from_code(record.kind())
-                .ok_or_else(|| damaged(format!("kind {} is not known to this program", record.kind())))?;
-            let at = DateTime::from_timestamp_micros(record.at())
-                .ok_or_else(|| damaged(format!("{} µs is no time", record.at())))?;
-            self.ready.push_back(Stored {
-                sequence: record.sequence,
-                kind,
-                at,
-                siren: record.siren(),
-                body: (!record.is_erased()).then(|| record.body().to_vec()),
-            });
+            self.ready.push_back(stored(&record, segment)?);
         }
         Ok(true)
     }

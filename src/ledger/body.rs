@@ -30,7 +30,13 @@ pub enum Record {
     /// A call was reserved; its sequence number is its [`AttemptId`].
     Reservation { key: Key, meta: AttemptMeta },
     /// What became of a reserved call.
-    Settlement { key: Key, id: AttemptId, outcome: Outcome },
+    Settlement {
+        key: Key,
+        id: AttemptId,
+        outcome: Outcome,
+        /// The trunk that carried the call; not known of a call that was never sent.
+        trunk: Option<Arc<str>>,
+    },
     /// Identical refused or observed calls: how many, and when the last was.
     Decision {
         note: DecisionNote,
@@ -81,9 +87,12 @@ pub fn attempt(callee: E164, meta: &AttemptMeta) -> Vec<u8> {
 }
 
 /// The body of a settlement.
-pub fn settlement(callee: E164, id: AttemptId, outcome: Outcome) -> Vec<u8> {
-    let mut e = Encoder::array_of(3);
+pub fn settlement(callee: E164, id: AttemptId, outcome: Outcome, trunk: Option<&str>) -> Vec<u8> {
+    let mut e = Encoder::array_of(3 + u64::from(trunk.is_some()));
     e.uint(callee.get()).uint(id.0).text(outcome_code(outcome));
+    if let Some(trunk) = trunk {
+        e.text(trunk);
+    }
     e.finish()
 }
 
@@ -226,7 +235,7 @@ pub fn read(stored: &Stored) -> Result<Record, BodyError> {
     };
     let mut d = Decoder::new(body);
     let siren = Siren(stored.siren);
-    d.array()?;
+    let fields = d.array()?;
     Ok(match stored.kind {
         Kind::Reservation => {
             let (key, meta) = read_attempt(&mut d, siren)?;
@@ -240,6 +249,7 @@ pub fn read(stored: &Stored) -> Result<Record, BodyError> {
             key: read_key(&mut d, siren)?,
             id: AttemptId(d.uint()?),
             outcome: outcome_of(d.text()?)?,
+            trunk: if fields > 3 { read_text(&mut d)? } else { None },
         },
         Kind::Decision => read_decision(&mut d, stored)?,
         Kind::Forgotten => {

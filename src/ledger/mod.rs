@@ -119,6 +119,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// same attempt replaces the earlier (a late 18x counts it again). Never waits; an attempt never settled counts.
     fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>);
 
+    /// As [`Ledger::settle`], naming the trunk that carried the call. A store without evidence has no use for the name.
+    fn settle_over(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>, trunk: &str) {
+        let _ = trunk;
+        self.settle(key, id, outcome, at);
+    }
+
     /// Appends entries atomically: all or none; the same entry again changes nothing.
     fn record(&self, entries: Vec<Entry>) -> Answer<Result<Recorded, StoreError>>;
 

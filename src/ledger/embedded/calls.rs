@@ -97,12 +97,12 @@ impl Core {
         }
     }
 
-    pub fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>) {
+    pub fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>, trunk: Option<&str>) {
         let draft = Draft {
             kind: Kind::Settlement,
             at,
             siren: key.siren.0,
-            body: body::settlement(key.callee, id, outcome),
+            body: body::settlement(key.callee, id, outcome, trunk),
         };
         self.with_page(key.callee, |page| {
             let mut row = page.get(key);

@@ -218,7 +218,11 @@ impl Ledger for EmbeddedLedger {
     }
 
     fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>) {
-        self.core.settle(key, id, outcome, at);
+        self.core.settle(key, id, outcome, at, None);
+    }
+
+    fn settle_over(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>, trunk: &str) {
+        self.core.settle(key, id, outcome, at, Some(trunk));
     }
 
     fn record(&self, entries: Vec<Entry>) -> Answer<Result<Recorded, StoreError>> {

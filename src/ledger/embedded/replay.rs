@@ -63,7 +63,7 @@ impl<'a> Replay<'a> {
                     });
                 });
             }
-            Record::Settlement { key, id, outcome } => self.change(key, sequence, |row| {
+            Record::Settlement { key, id, outcome, .. } => self.change(key, sequence, |row| {
                 row.settle(id.0, outcome, at);
             }),
             Record::Entry { entry, import: None } => self.entries(sequence, &[entry]),
