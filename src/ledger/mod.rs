@@ -13,7 +13,7 @@ use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 
-pub use embedded::{EmbeddedLedger, OpenError, Opened, Options, Secret, ViewState};
+pub use embedded::{Aged, EmbeddedLedger, OpenError, Opened, Options, Retention, Secret, ViewState};
 pub use record::{
     AttemptMeta, DecisionNote, Entry, Forgotten, Outcome, OwnedRange, Recorded, Standing, Suspended, Suspension, Via,
 };

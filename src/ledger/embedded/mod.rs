@@ -5,6 +5,7 @@
 //! view's (checkpoints). Nothing here reads the time of day but [`Options::clock`], which stamps recorded facts.
 
 mod calls;
+mod cold;
 mod deferred;
 mod erased;
 mod forget;
@@ -23,7 +24,7 @@ mod standing;
 mod tests;
 mod view;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -48,6 +49,7 @@ use crate::journal::{AppendError, Class, Draft, Journal, Pending};
 use crate::numbering::E164;
 use crate::telemetry::Metrics;
 
+pub use self::cold::{Aged, Retention};
 pub use self::open::{OpenError, Opened, ViewState};
 pub use self::secret::Secret;
 
@@ -70,6 +72,11 @@ pub struct Options {
     pub checkpoint_records: u64,
     /// Time after which the view is brought up to date if anything changed.
     pub checkpoint_every: Duration,
+    /// Days after its last record that a closed segment of the journal goes cold. Above [`Options::attempt_days`] hardly anything has to be
+    /// carried on for it.
+    pub cold_after: u32,
+    /// How long records are kept once they are cold.
+    pub retention: Retention,
     /// The time of day at which facts are recorded.
     pub clock: fn() -> DateTime<Utc>,
     /// Where commits, live records and lag are counted.
@@ -87,6 +94,8 @@ impl Default for Options {
             attempt_days: 35,
             checkpoint_records: 400_000,
             checkpoint_every: Duration::from_secs(300),
+            cold_after: 40,
+            retention: Retention::default(),
             clock: Utc::now,
             metrics: None,
         }
@@ -186,6 +195,17 @@ impl EmbeddedLedger {
     /// Brings the view up to date now. Blocks.
     pub fn checkpoint(&self) -> Result<(), String> {
         self.core.checkpoint(view::Pace::AtOnce)
+    }
+
+    /// Moves segments of the journal that are old enough to the cold folder, and ends what has been kept for its time, now rather than when
+    /// the store's own thread next looks. Blocks.
+    pub fn age(&self, now: DateTime<Utc>) -> Result<Aged, String> {
+        self.core.age(now, &mut BTreeSet::new())
+    }
+
+    /// Signs the journal's head over everything recorded so far. Blocks.
+    pub fn sign(&self) -> Result<(), StoreError> {
+        self.core.sign()
     }
 
     fn stop_threads(&self) {
@@ -331,6 +351,13 @@ impl Core {
             told.await.unwrap_or(Err(StoreError::Closed))?;
             Ok(value)
         }))
+    }
+
+    /// Signs the journal's head; coalesced notes that wait are in it.
+    fn sign(&self) -> Result<(), StoreError> {
+        self.flush_notes(true);
+        let pending = self.journal.checkpoint()?;
+        wait_here(Answer::Later(Box::pin(pending)))
     }
 
     /// The moment before which attempts are of no use to any rule.

@@ -15,6 +15,7 @@ use super::page::{PAGES, Page};
 use super::position::Position;
 use super::secret::{sync_folder, write_synced};
 use super::{Core, until};
+use crate::failpoint;
 
 /// Pages in one of sled's batches: its memory grows with the batch.
 const BATCH: usize = 16;
@@ -290,6 +291,7 @@ impl Core {
         if !held {
             position.floor = floor;
         }
+        failpoint::reach("view.before-position");
         write_synced(&view.folder, &view.folder.join("position"), &position.write())
             .map_err(|error| error.to_string())?;
         view.position = position;
@@ -346,7 +348,8 @@ impl Core {
         Ok(held)
     }
 
-    fn wait_durable(&self, sequence: u64) -> Result<(), String> {
+    /// Waits until a record is durable.
+    pub fn wait_durable(&self, sequence: u64) -> Result<(), String> {
         let deadline = until(DURABLE_WITHIN);
         while self.durable() < sequence {
             if let Some(error) = self.journal.failure() {
