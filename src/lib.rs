@@ -20,6 +20,8 @@ pub mod ledger;
 
 pub mod screening;
 
+pub mod evidence;
+
 pub mod gate;
 
 pub mod sip;

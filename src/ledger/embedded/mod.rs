@@ -112,6 +112,9 @@ pub struct EmbeddedLedger {
 /// Who waits for which sequence number.
 type Waiter = (u64, oneshot::Sender<Result<(), StoreError>>);
 
+/// A store held by this process without being open.
+pub struct Held(#[allow(dead_code, reason = "held for its drop")] lock::Lock);
+
 /// What the ledger's handles and threads share.
 struct Core {
     options: Options,
@@ -203,9 +206,9 @@ impl EmbeddedLedger {
         self.core.age(now, &mut BTreeSet::new())
     }
 
-    /// Signs the journal's head over everything recorded so far. Blocks.
-    pub fn sign(&self) -> Result<(), StoreError> {
-        self.core.sign()
+    /// Holds a store that must not be used meanwhile, without opening it, until the guard is dropped.
+    pub fn hold(path: &Path) -> Result<Held, OpenError> {
+        lock::Lock::take(path).map(Held)
     }
 
     fn stop_threads(&self) {
@@ -260,6 +263,11 @@ impl Ledger for EmbeddedLedger {
     fn forget(&self, number: E164, at: DateTime<Utc>) -> Answer<Result<Forgotten, StoreError>> {
         let core = self.core.clone();
         later("clapet-forget", move || core.forget(number, at))
+    }
+
+    fn sign(&self) -> Answer<Result<(), StoreError>> {
+        let core = self.core.clone();
+        later("clapet-sign", move || core.sign())
     }
 
     fn standing(&self) -> Standing {
