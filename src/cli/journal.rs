@@ -78,7 +78,11 @@ fn verify_bundle(path: &Path, keys: &[PublicKey], json: bool) -> Result<u8, Fail
             bundled.records, bundled.first, bundled.last, bundled.erased, bundled.checkpoints
         ));
         for key in &signed {
-            let from = if report.trusted { "trusted" } else { "from the bundle: compare with a copy from elsewhere" };
+            let from = if report.trusted {
+                "trusted"
+            } else {
+                "from the bundle: compare with a copy from elsewhere"
+            };
             print(&format!("signed by {key} ({from})"));
         }
         match &report.bad {

@@ -18,6 +18,8 @@ const JOURNAL: &str = "journal";
 const LISTS: &str = "screening";
 /// `secret` is the one file without which what was erased could not be found again.
 const FILES: [&str; 5] = ["secret", "signing.key", "signing.pub", "recovered", "erasing"];
+/// Most replaced stores kept beside the one in use.
+const MAX_REPLACED: u32 = 1000;
 /// How often a copy is made anew that an erasure or a move of segments came between.
 const TRIES: u32 = 5;
 
@@ -83,7 +85,10 @@ fn copied(store: &Path, to: &Path) -> Result<(BackedUp, Report), EvidenceError> 
     if lists.is_dir() {
         make(&to.join(LISTS))?;
         for name in names(&lists)? {
-            if name.ends_with(".list") {
+            if Path::new(&name)
+                .extension()
+                .is_some_and(|extension| extension == "list")
+            {
                 done.copy_if_there(&lists.join(&name), &to.join(LISTS).join(&name))?;
             }
         }
@@ -141,7 +146,9 @@ impl BackedUp {
 
     fn copy_if_there(&mut self, from: &Path, to: &Path) -> Result<(), EvidenceError> {
         match self.copy(from, to) {
-            Err(EvidenceError::Io { path, source }) if source.kind() == io::ErrorKind::NotFound && path == from => Ok(()),
+            Err(EvidenceError::Io { path, source }) if source.kind() == io::ErrorKind::NotFound && path == from => {
+                Ok(())
+            }
             done => done,
         }
     }
@@ -183,14 +190,13 @@ pub fn restore(from: &Path, store: &Path, force: bool) -> Result<Restored, Evide
     }
     let mut replaced = None;
     if store.exists() {
-        let aside = (1..)
+        let aside = (1..=MAX_REPLACED)
             .map(|number| sibling(store, &format!("replaced-{number}")))
             .find(|path| path.as_ref().map_or(true, |path| !path.exists()))
             .transpose()?;
-        if let Some(aside) = aside {
-            fs::rename(store, &aside).map_err(EvidenceError::io(store))?;
-            replaced = Some(aside);
-        }
+        let aside = aside.ok_or_else(|| EvidenceError::refused(store, "too many replaced stores beside it"))?;
+        fs::rename(store, &aside).map_err(EvidenceError::io(store))?;
+        replaced = Some(aside);
     }
     fs::rename(&unfinished, store).map_err(EvidenceError::io(store))?;
     if let Some(above) = store.parent().filter(|above| *above != Path::new("")) {

@@ -194,7 +194,11 @@ fn check(
     for line in lines(folder, RECORDS)? {
         let line = line.map_err(EvidenceError::io(folder))?;
         let place = report.bundled.records + 1;
-        let Ok(Shown { says: said, proof: mut shown }) = serde_json::from_str::<Shown>(&line) else {
+        let Ok(Shown {
+            says: said,
+            proof: mut shown,
+        }) = serde_json::from_str::<Shown>(&line)
+        else {
             return Ok(Err(format!("{RECORDS}: line {place} is no record")));
         };
         let last = shown["checkpoint"].as_u64();
@@ -222,7 +226,11 @@ fn check(
         }
         match says(&proof) {
             Ok(proved) if proved == said => {}
-            Ok(_) => return Ok(Err(format!("record {sequence} is said to be otherwise than it was proved"))),
+            Ok(_) => {
+                return Ok(Err(format!(
+                    "record {sequence} is said to be otherwise than it was proved"
+                )));
+            }
             Err(why) => return Ok(Err(format!("record {sequence}: {why}"))),
         }
         if format!("{:09}", proof.siren) != manifest.siren && proof.siren != 0 {
@@ -233,7 +241,9 @@ fn check(
         }
         report.bundled.take(&proof);
     }
-    let Bundled { records, first, last, .. } = report.bundled;
+    let Bundled {
+        records, first, last, ..
+    } = report.bundled;
     let all = (manifest.records, manifest.first, manifest.last);
     Ok(if (records, first, last) == all {
         Ok(())

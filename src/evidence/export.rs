@@ -18,6 +18,7 @@ use crate::law::Law;
 use crate::ledger::body::{self, Record};
 use crate::ledger::{AttemptMeta, Entry, Outcome, Siren, Via};
 use crate::numbering::{E164, Number};
+use crate::rules::Reason;
 
 /// Calls that may wait for what becomes of them. Beyond, the oldest is written as it stands.
 const OPEN_CALLS: usize = 1 << 17;
@@ -231,9 +232,11 @@ pub fn export(folder: &Path, law: &Law, asked: &Asked, out: &mut dyn Write) -> R
         }
         What::Consents => {
             let mut lines = Lines::begin::<Consent>(asked.format, out)?;
-            facts(folder, asked, &mut exported, |stored, entry| match consent(asked, stored, entry) {
-                Some(line) => lines.write(&line).map(|()| true),
-                None => Ok(false),
+            facts(folder, asked, &mut exported, |stored, entry| {
+                match consent(asked, stored, entry) {
+                    Some(line) => lines.write(&line).map(|()| true),
+                    None => Ok(false),
+                }
             })?;
             lines.finish()?;
         }
@@ -294,7 +297,11 @@ impl Asked {
 }
 
 fn siren(siren: u32) -> String {
-    if siren == 0 { String::new() } else { format!("{siren:09}") }
+    if siren == 0 {
+        String::new()
+    } else {
+        format!("{siren:09}")
+    }
 }
 
 fn relevant<'a>(
@@ -462,9 +469,7 @@ impl Calls<'_, '_> {
                     self.make_room(stored.at)?;
                 }
             }
-            Ok(Record::Settlement {
-                id, outcome, trunk, ..
-            }) => {
+            Ok(Record::Settlement { id, outcome, trunk, .. }) => {
                 if let Some(open) = self.open.get_mut(&id.0) {
                     open.settled = Some((stored.at, outcome));
                     open.trunk = trunk.or(open.trunk.take());
@@ -485,12 +490,13 @@ impl Calls<'_, '_> {
                 self.write(&line)?;
             }
             Ok(Record::Entry {
-                entry: Entry::Attempt {
-                    key,
-                    at,
-                    outcome,
-                    source,
-                },
+                entry:
+                    Entry::Attempt {
+                        key,
+                        at,
+                        outcome,
+                        source,
+                    },
                 import,
             }) if self.asked.holds(at) && import.is_none_or(|import| completed.contains(&import.id)) => {
                 let via = Via {
@@ -499,7 +505,14 @@ impl Calls<'_, '_> {
                 };
                 let line = Call {
                     counts: outcome.counts(),
-                    ..self.line(stored.sequence, at, Some(key.callee), via, None, body::outcome_code(outcome))
+                    ..self.line(
+                        stored.sequence,
+                        at,
+                        Some(key.callee),
+                        via,
+                        None,
+                        body::outcome_code(outcome),
+                    )
                 };
                 self.write(&line)?;
             }
@@ -557,7 +570,7 @@ impl Calls<'_, '_> {
             trunk: open.trunk,
             caller: meta.caller.map(number),
             regime: meta.regime,
-            rule: meta.reason.map(|reason| reason.code()),
+            rule: meta.reason.map(Reason::code),
             observed: meta.observed,
             evidence: meta.evidence,
             counts: outcome.is_none_or(Outcome::counts),

@@ -6,16 +6,14 @@ mod bundle;
 mod export;
 mod lines;
 mod record;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use backup::{BackedUp, Restored, backup, restore};
 pub use bundle::{BundleReport, Bundled, bundle, is_bundle, public_key, verify_bundle};
-pub use record::hex;
 pub use export::{Asked, Exported, Format, What, export};
+pub use record::hex;
 
 use crate::journal::JournalError;
 

@@ -7,6 +7,7 @@ use crate::journal::{Kind, Stored};
 use crate::ledger::body::{self, Carried, Record};
 use crate::ledger::{AttemptMeta, Entry, Suspended, Via};
 use crate::numbering::E164;
+use crate::rules::Reason;
 
 /// The kind's name.
 pub(super) const fn kind_name(kind: Kind) -> &'static str {
@@ -120,7 +121,7 @@ fn attempt(callee: E164, meta: &AttemptMeta) -> Value {
     map.insert("callee".into(), json!(number(callee)));
     map.insert("caller".into(), json!(meta.caller.map(number)));
     map.insert("regime".into(), json!(meta.regime));
-    map.insert("rule".into(), json!(meta.reason.map(|reason| reason.code())));
+    map.insert("rule".into(), json!(meta.reason.map(Reason::code)));
     map.insert("evidence".into(), json!(meta.evidence));
     map.insert("zone".into(), json!(meta.zone));
     map.insert("observed".into(), json!(meta.observed));

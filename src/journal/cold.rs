@@ -71,7 +71,8 @@ pub(super) fn clean(journal: &Path) -> Result<(), JournalError> {
                 Some(UNFINISHED) => true,
                 // Never the only copy: it may be all that tells of a segment that was taken away.
                 Some("sig") if folder == journal => {
-                    !path.with_extension("seg").exists() && path.file_name().is_some_and(|name| cold.join(name).exists())
+                    !path.with_extension("seg").exists()
+                        && path.file_name().is_some_and(|name| cold.join(name).exists())
                 }
                 Some("sig") => !path.with_extension("seg.zst").exists(),
                 _ => false,
@@ -139,7 +140,9 @@ fn pack(from: &Path, to: &Path) -> io::Result<()> {
     file.sync_all()?;
     drop(file);
     if !same(from, &unfinished)? {
-        return Err(io::Error::other("the compressed copy does not read back as it was written"));
+        return Err(io::Error::other(
+            "the compressed copy does not read back as it was written",
+        ));
     }
     failpoint::reach("cold.written");
     fs::rename(&unfinished, to)?;

@@ -314,7 +314,10 @@ impl Journal {
     /// Blocks; no erasure runs meanwhile.
     pub fn archive(&self, closed: &Closed) -> Result<(), JournalError> {
         let _alone = self.shared.erasing.lock().unwrap_or_else(PoisonError::into_inner);
-        cold::archive(&self.shared.folder, &segment::Segment::new(&self.shared.folder, closed.first))
+        cold::archive(
+            &self.shared.folder,
+            &segment::Segment::new(&self.shared.folder, closed.first),
+        )
     }
 
     /// Deletes a cold segment, which must be the oldest of all: the chain then begins with the next.
@@ -346,7 +349,10 @@ impl Journal {
 
 /// Reads the records after a sequence number, oldest first, checking frames and chain on the way. Needs no lock: a torn tail ends it.
 /// Starts at the oldest segment where the ones before have been moved away; a folder that is not there holds no records.
-pub fn read(folder: &Path, after: u64) -> Result<impl Iterator<Item = Result<Stored, JournalError>> + use<>, JournalError> {
+pub fn read(
+    folder: &Path,
+    after: u64,
+) -> Result<impl Iterator<Item = Result<Stored, JournalError>> + use<>, JournalError> {
     records(reader::Chain::new(folder, after), after)
 }
 

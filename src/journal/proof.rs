@@ -7,12 +7,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JournalError, Stored};
 use super::checkpoint::{Checkpoint, Lines, PublicKey};
 use super::frame::{Frame, Personal, Record};
 use super::hash::{self, Hash, SALT, hex, hex_bytes, hex_list};
 use super::reader::{self, Chain};
 use super::segment::Segment;
+use super::{JournalError, Stored};
 
 /// The personal part of a record, which its commitment opens to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,7 +219,11 @@ impl Prover {
 
 /// The wanted records of a batch.
 fn found(frame: &Frame<'_>, previous: Hash, wanted: impl Fn(&Record<'_>) -> bool) -> Vec<Found> {
-    let among: Vec<_> = frame.records().enumerate().filter(|(_, record)| wanted(record)).collect();
+    let among: Vec<_> = frame
+        .records()
+        .enumerate()
+        .filter(|(_, record)| wanted(record))
+        .collect();
     if among.is_empty() {
         return Vec::new();
     }

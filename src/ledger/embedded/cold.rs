@@ -171,7 +171,9 @@ impl Core {
             oldest = false;
             let due: Vec<Kind> = Kind::ALL
                 .into_iter()
-                .filter(|kind| past(segment.at, retention.of(*kind), now) && !done.contains(&(segment.first, *kind as u8)))
+                .filter(|kind| {
+                    past(segment.at, retention.of(*kind), now) && !done.contains(&(segment.first, *kind as u8))
+                })
                 .collect();
             if due.is_empty() {
                 continue;
@@ -244,7 +246,11 @@ impl Core {
         self.with_page(key.callee, |page| {
             let mut row = page.get(key);
             row.tidy(at, self.since(at));
-            let binding: Vec<Origin> = origins.iter().filter(|origin| binds(&row, key, origin)).cloned().collect();
+            let binding: Vec<Origin> = origins
+                .iter()
+                .filter(|origin| binds(&row, key, origin))
+                .cloned()
+                .collect();
             if binding.is_empty() {
                 return Ok(None);
             }

@@ -80,18 +80,17 @@ impl<'a> Replay<'a> {
     /// A snapshot takes the place of what is known: everything before it is in it.
     fn carried(&mut self, sequence: u64, carried: Carried) {
         match carried {
-            Carried::Row { key, row, .. } => match Row::read(&row) {
-                Some(row) => {
-                    if let Some(at) = row.counted().max() {
-                        self.core.latest.fetch_max(at, Ordering::Relaxed);
-                    }
-                    self.change(key, sequence, |known| *known = row);
-                }
-                None => {
+            Carried::Row { key, row, .. } => {
+                let Some(row) = Row::read(&row) else {
                     self.unread += 1;
                     tracing::warn!(sequence, "a carried record cannot be read by this version");
+                    return;
+                };
+                if let Some(at) = row.counted().max() {
+                    self.core.latest.fetch_max(at, Ordering::Relaxed);
                 }
-            },
+                self.change(key, sequence, |known| *known = row);
+            }
             Carried::Record(origin) => match body::read(&origin) {
                 Ok(Record::Entry { entry, .. }) => self.entries(sequence, &[entry]),
                 Ok(Record::Erasure { tag, kept }) => self.erasure(sequence, tag, kept),

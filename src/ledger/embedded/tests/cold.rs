@@ -306,7 +306,9 @@ fn records_end_with_their_time_by_kind_and_the_chain_stays_whole() {
     .unwrap();
     let count = |kind: Kind| {
         let records = journal::read(&folder_of(path), 0).unwrap().map(Result::unwrap);
-        records.filter(|stored| stored.kind == kind && stored.body.is_some()).count()
+        records
+            .filter(|stored| stored.kind == kind && stored.body.is_some())
+            .count()
     };
     ledger.checkpoint().unwrap();
     let moved = ledger.age(days(10)).unwrap();
@@ -327,6 +329,9 @@ fn records_end_with_their_time_by_kind_and_the_chain_stays_whole() {
     let (ledger, _) = EmbeddedLedger::open(small(path)).unwrap();
     for callee in 0..CALLEES {
         assert_eq!(history(&ledger, key(callee)).refused_at, Some(hours(1)));
-        assert_eq!(rebuilt(path, days(1200)).0[usize::try_from(callee).unwrap()].refused_at, Some(hours(1)));
+        assert_eq!(
+            rebuilt(path, days(1200)).0[usize::try_from(callee).unwrap()].refused_at,
+            Some(hours(1))
+        );
     }
 }
