@@ -168,19 +168,24 @@ fn tail(folder: &Path, records: u64) {
 
 /// `RATE` calls a second, reserved durably and settled, in three parts: alone, beside a checkpoint, beside the expiry of old attempts.
 fn rate(folder: &Path, records: u64) {
-    let (ledger, _) = EmbeddedLedger::open(Options {
-        checkpoint_records: u64::MAX,
-        ..options(folder)
-    })
-    .expect("a store");
     let at = first_day() + TimeDelta::days(31);
-    for beside in ["alone", "beside a checkpoint", "beside expiry"] {
+    for beside in ["alone", "beside checkpoints", "beside expiry"] {
+        let (ledger, _) = EmbeddedLedger::open(Options {
+            // Some ten seconds of calls.
+            checkpoint_records: if beside == "beside checkpoints" {
+                40_000
+            } else {
+                u64::MAX
+            },
+            checkpoint_every: Duration::from_secs(86_400),
+            ..options(folder)
+        })
+        .expect("a store");
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     match beside {
-                        "beside a checkpoint" => ledger.checkpoint().expect("a checkpoint"),
                         "beside expiry" => ledger.maintain(at + TimeDelta::days(12)),
                         _ => std::thread::sleep(Duration::from_millis(100)),
                     }
@@ -189,12 +194,15 @@ fn rate(folder: &Path, records: u64) {
             offer(&ledger, records, at, beside);
             done.store(true, Ordering::Relaxed);
         });
+        let began = Instant::now();
+        block_on(ledger.close()).expect("closed");
+        println!(
+            "{} records left; close: {:.2} s",
+            ledger.records(),
+            began.elapsed().as_secs_f64()
+        );
+        memory("rate");
     }
-    println!("{} records left", ledger.records());
-    let began = Instant::now();
-    block_on(ledger.close()).expect("closed");
-    println!("close: {:.2} s", began.elapsed().as_secs_f64());
-    memory("rate");
 }
 
 fn offer(ledger: &EmbeddedLedger, records: u64, at: DateTime<Utc>, beside: &str) {

@@ -86,7 +86,7 @@ fn a_bad_law_file_is_told_with_file_line_and_key() {
     site.write("law.toml", &broken);
     let line = broken
         .lines()
-        .position(|line| line.contains("thirty"))
+        .position(|line| line.contains("\"thirty\""))
         .expect("the changed line")
         + 1;
     let output = site.run_bare(&["check-config", &site.configuration().to_string_lossy()]);

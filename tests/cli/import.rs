@@ -12,6 +12,9 @@ fn imported_refusals_bind() {
     assert_eq!(rejected(&site, "refusals"), None);
     let (code, value) = decide(&site, NPV, CALLEE, Some(TUESDAY));
     assert_eq!((code, value["reason"].as_str()), (1, Some("refusal.active")));
+    let next = value["next_allowed"].as_str().expect("a moment");
+    let first = chrono::DateTime::parse_from_rfc3339("2023-08-01T10:00:00+02:00").expect("a moment");
+    assert_eq!(chrono::DateTime::parse_from_rfc3339(next).expect("a moment"), first);
     // Sixty days have to elapse: the first lawful day is D+61.
     let (_, value) = decide(&site, NPV, CALLEE, Some("2023-07-31T10:30:00+02:00"));
     assert_eq!(value["reason"].as_str(), Some("refusal.active"), "{value}");

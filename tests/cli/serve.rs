@@ -60,3 +60,28 @@ fn a_drain_ends_the_calls_it_has_and_takes_no_new_ones() {
     );
     assert_eq!(server.wait(), Some(0));
 }
+
+#[test]
+fn a_call_that_could_not_be_presented_gives_its_attempt_back_at_once() {
+    let trunk = Trunk::start(|ua| {
+        ua.scripts.push_back(Script::of(&[(0, 100), (10, 404)]));
+        ua.scripts.push_back(Script::of(&[(0, 100), (10, 180), (30, 200)]));
+        ua.scripts.push_back(Script::of(&[(0, 100), (10, 486)]));
+        ua.scripts.push_back(Script::of(&[(0, 100), (10, 180), (30, 480)]));
+        ua.script = Script::of(&[(0, 100), (10, 180), (30, 200)]);
+    });
+    let law = "[law]\nfile = \"{folder}/law.toml\"\n";
+    let site = Site::new(&configuration("127.0.0.1:0", &[trunk.address], law));
+    site.write("law.toml", &law_of_every_hour());
+    let server = site.start();
+    let mut pbx = End::bind("pbx", "127.0.0.1", server.sip[0]);
+    for status in [404, 200, 486, 480, 200, 403] {
+        let now = pbx.now();
+        let client = pbx.ua.invite(now, Invite::default());
+        let ended = pbx.pump_until(Duration::from_secs(10), |ua| !ua.clients[client].finals.is_empty());
+        assert!(ended, "no answer where {status} is due");
+        assert_eq!(pbx.ua.clients[client].statuses(), [status]);
+    }
+    assert_eq!(trunk.calls().len(), 5);
+    assert_eq!(server.stop(), Some(0));
+}

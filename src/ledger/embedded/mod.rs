@@ -85,7 +85,7 @@ impl Default for Options {
             collect: Duration::from_millis(2),
             queue: 1 << 16,
             attempt_days: 35,
-            checkpoint_records: 400_000,
+            checkpoint_records: 200_000,
             checkpoint_every: Duration::from_secs(300),
             clock: Utc::now,
             metrics: None,
@@ -99,6 +99,9 @@ pub struct EmbeddedLedger {
     opened: Opened,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
+
+/// Who waits for which sequence number.
+type Waiter = (u64, oneshot::Sender<Result<(), StoreError>>);
 
 /// What the ledger's handles and threads share.
 struct Core {
@@ -123,7 +126,7 @@ struct Core {
     deferred: Mutex<VecDeque<Deferred>>,
     notes: Mutex<Notes>,
     /// Who waits for a sequence number to become durable.
-    waiters: Mutex<Vec<(u64, oneshot::Sender<Result<(), StoreError>>)>>,
+    waiters: Mutex<Vec<Waiter>>,
     view: Mutex<View>,
     closing: AtomicBool,
     signal: Signal,
@@ -131,7 +134,7 @@ struct Core {
 }
 
 impl EmbeddedLedger {
-    /// Folder of the journal below [`Options::path`]; [`super::records`] reads it.
+    /// Folder of the journal below [`Options::path`]; [`crate::journal::read`] and [`super::body::read`] read it.
     pub fn journal_folder(path: &Path) -> PathBuf {
         path.join("journal")
     }
