@@ -355,6 +355,7 @@ fn routing() -> Routing {
         refuse_with: 403,
         redress: None,
         canvasses: false,
+        access: clapet::sip::peer::Access::default(),
     };
     let trunk = |id: &str, priority| Trunk {
         id: id.into(),
@@ -363,6 +364,8 @@ fn routing() -> Routing {
         priority,
         weight: 1,
         number_format: NumberFormat::E164,
+        places: Vec::new(),
+        watch: clapet::sip::peer::Watch::default(),
     };
     let peers = Peers {
         sources: vec![source],
