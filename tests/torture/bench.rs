@@ -309,6 +309,7 @@ fn routing() -> Routing {
         refuse_with: 403,
         redress: None,
         canvasses: false,
+        access: clapet::sip::peer::Access::default(),
     };
     let trunk = Trunk {
         id: "trunk".into(),
@@ -317,6 +318,8 @@ fn routing() -> Routing {
         priority: 1,
         weight: 1,
         number_format: NumberFormat::AsDialled,
+        places: Vec::new(),
+        watch: clapet::sip::peer::Watch::default(),
     };
     let peers = Peers {
         sources: vec![source],
