@@ -241,16 +241,19 @@ fn flipped_bit_in_a_cold_segment_is_named_by_segment_and_record() {
     close(ledger);
     let cold = folder_of(path).join("cold").join(format!("{:020}.seg.zst", 1));
     let bytes = fs::read(&cold).unwrap();
+    let plain = zstd::decode_all(&bytes[..]).unwrap();
     let mut found = BTreeSet::new();
     for at in (0..bytes.len()).step_by(61) {
         let mut bad = bytes.clone();
         bad[at] ^= 4;
-        fs::write(&cold, bad).unwrap();
+        fs::write(&cold, &bad).unwrap();
         match journal::verify(&folder_of(path)).unwrap().bad {
             Some(journal::JournalError::Damaged { segment, sequence, .. }) => {
                 assert!(segment.starts_with("00000000000000000001.seg"), "{segment}");
                 found.insert(sequence);
             }
+            // A few bits of a compressed frame mean nothing: what it holds is whole then.
+            None => assert_eq!(zstd::decode_all(&bad[..]).unwrap(), plain, "byte {at}"),
             other => panic!("byte {at}: {other:?}"),
         }
     }
