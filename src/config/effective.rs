@@ -49,6 +49,9 @@ struct Store {
     durability: &'static str,
     answer_within: String,
     path: std::path::PathBuf,
+    segment_mib: u64,
+    cold_after_days: u32,
+    retention_days: crate::ledger::Retention,
 }
 
 #[derive(Serialize)]
@@ -148,6 +151,9 @@ fn whole(config: &Config) -> Whole<'_> {
             durability: if config.store.strict { "strict" } else { "interval" },
             answer_within: span(config.answer_within),
             path: config.store.path.clone(),
+            segment_mib: config.store.segment_bytes >> 20,
+            cold_after_days: config.store.cold_after,
+            retention_days: config.store.retention,
         },
         api: Api {
             listen: config.api.listen.to_string(),

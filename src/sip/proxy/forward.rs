@@ -121,6 +121,12 @@ impl Core {
         let unique = self.unique();
         let request = self.forwarded(&context.request, context.flow, onward, unique, context.loop_hash);
         let flow = onward.flow;
+        if let Some(reservation) = &context.settlement.reservation
+            && let Some(trunk) = onward.trunk
+            && let Some(trunk) = context.routed.routing.peers.trunks.get(usize::from(trunk.0))
+        {
+            reservation.carried_by(&trunk.id);
+        }
         let method = context.request.method();
         let reliable = is_reliable(flow.transport);
         self.clients.insert(unique, context.id);
