@@ -2,16 +2,13 @@
 //! and null, all of definite length and in their shortest form. The same value always has the same bytes, so that a commitment to a
 //! body can be checked from its meaning. Called by `body`; knows no record.
 
-/// Arrays nested deeper than this are refused when skipped over.
-const MAX_DEPTH: u8 = 8;
-
 /// Why bytes are not what was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CborError {
     /// The bytes end in the middle of a value.
     #[error("the value ends too early")]
     End,
-    /// Another type, an indefinite length, or nested too deep.
+    /// Another type, or an indefinite length.
     #[error("a value of another type was expected")]
     Type,
     /// A number outside what the field can hold, or a text that is none.
@@ -41,17 +38,17 @@ impl Encoder {
         let bytes = value.to_be_bytes();
         match value {
             0..=23 => self.0.push(major | bytes[7]),
-            24..=0xff => self.0.extend_from_slice(&[major | 24, bytes[7]]),
+            24..=0xff => self.0.extend_from_slice(&[major | 0x18, bytes[7]]),
             0x100..=0xffff => {
-                self.0.push(major | 25);
+                self.0.push(major | 0x19);
                 self.0.extend_from_slice(&bytes[6..]);
             }
             0x1_0000..=0xffff_ffff => {
-                self.0.push(major | 26);
+                self.0.push(major | 0x1a);
                 self.0.extend_from_slice(&bytes[4..]);
             }
             _ => {
-                self.0.push(major | 27);
+                self.0.push(major | 0x1b);
                 self.0.extend_from_slice(&bytes);
             }
         }
@@ -191,22 +188,6 @@ impl<'a> Decoder<'a> {
         }
         read(self).map(Some)
     }
-
-    /// Steps over one value of any type.
-    pub fn skip(&mut self) -> Result<(), CborError> {
-        self.skip_within(MAX_DEPTH)
-    }
-
-    fn skip_within(&mut self, depth: u8) -> Result<(), CborError> {
-        match self.head()? {
-            (0 | 1 | 7, _) => Ok(()),
-            (2 | 3, length) => self
-                .take(usize::try_from(length).map_err(|_| CborError::End)?)
-                .map(|_| ()),
-            (4, values) if depth > 0 => (0..values).try_for_each(|_| self.skip_within(depth - 1)),
-            _ => Err(CborError::Type),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -244,8 +225,6 @@ mod tests {
     fn a_length_beyond_the_bytes_is_an_error_and_takes_no_memory() {
         let bytes = [0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert_eq!(Decoder::new(&bytes).bytes(), Err(CborError::End));
-        let nested = [0x81; 64];
-        assert_eq!(Decoder::new(&nested).skip(), Err(CborError::Type));
     }
 
     proptest! {
@@ -260,14 +239,7 @@ mod tests {
             prop_assert_eq!(decoder.bytes(), Ok(bytes.as_slice()));
             prop_assert_eq!(decoder.bool(), Ok(flag));
             prop_assert_eq!(decoder.option(Decoder::uint), Ok(None));
-            let mut skipped = Decoder::new(&encoded);
-            prop_assert_eq!(skipped.skip(), Ok(()));
-            prop_assert_eq!(skipped.0.len(), 0);
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = Decoder::new(&bytes).skip();
+            prop_assert!(decoder.0.is_empty());
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Shared {
     routing: ArcSwap<Routing>,
     draining: AtomicBool,
     stopping: AtomicBool,
-    /// Calls being set up, by worker.
+    /// Calls being set up, by worker; told while draining only.
     pending: Box<[AtomicUsize]>,
     restarts: AtomicU64,
     dropped: AtomicU64,
@@ -27,7 +27,8 @@ impl Shared {
             routing: ArcSwap::from_pointee(routing),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            pending: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            // Unknown until a worker has seen the drain and tells: nobody must take that for none.
+            pending: (0..workers).map(|_| AtomicUsize::new(1)).collect(),
             restarts: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }

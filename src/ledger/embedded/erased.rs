@@ -29,8 +29,9 @@ impl Erased {
         self.kept.get(tag)?.iter().find(|kept| kept.siren == siren)
     }
 
-    /// What is kept of a tag once these rows of its number are erased too.
-    pub fn joined(&self, tag: &Tag, rows: &[(Key, Row)], since: u32) -> Vec<Kept> {
+    /// What is kept of a tag once these rows of its number are erased too. `again`: an erasure stopped half-way is done again, and the
+    /// rows hold what it had moved here already.
+    pub fn joined(&self, tag: &Tag, rows: &[(Key, Row)], since: u32, again: bool) -> Vec<Kept> {
         let mut all = self.kept.get(tag).cloned().unwrap_or_default();
         for (key, row) in rows {
             let place = all.iter().position(|kept| kept.siren == key.siren).unwrap_or_else(|| {
@@ -42,10 +43,14 @@ impl Erased {
                 all.len() - 1
             });
             let kept = &mut all[place];
-            kept.attempts.extend(row.counted());
+            let mut moved = if again { kept.attempts.clone() } else { Vec::new() };
+            for at in row.counted() {
+                match moved.iter().position(|known| *known == at) {
+                    Some(known) => drop(moved.swap_remove(known)),
+                    None => kept.attempts.push(at),
+                }
+            }
             kept.attempts.sort_unstable();
-            // An erasure that was stopped half-way and is done again finds the same attempts again.
-            kept.attempts.dedup();
             let refused = row.refused().and_then(chrono::DateTime::from_timestamp_micros);
             kept.refused = kept.refused.max(refused);
         }

@@ -45,7 +45,7 @@ pub(super) fn resume(core: &Core) -> io::Result<()> {
         Some((number, DateTime::from_timestamp(at.parse().ok()?, 0)?))
     });
     if let Some((number, at)) = asked {
-        core.forget(number, at).map_err(io::Error::other)?;
+        core.erase(number, at, true).map_err(io::Error::other)?;
     }
     Ok(())
 }
@@ -54,8 +54,8 @@ fn intent(store: &Path) -> PathBuf {
     store.join("erasing")
 }
 
-fn failed(error: impl ToString) -> StoreError {
-    StoreError::Write(error.to_string())
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Write(format!("{error}"))
 }
 
 /// What an erasure does with one record.
@@ -99,6 +99,10 @@ fn proof(scope: ConsentScope, given_at: DateTime<Utc>, at: DateTime<Utc>) -> Fat
 impl Core {
     /// Blocks; on a thread of its own.
     pub fn forget(&self, number: E164, at: DateTime<Utc>) -> Result<Forgotten, StoreError> {
+        self.erase(number, at, false)
+    }
+
+    fn erase(&self, number: E164, at: DateTime<Utc>, again: bool) -> Result<Forgotten, StoreError> {
         self.ready()?;
         // Neither an import nor another erasure meanwhile.
         let _one = self.importing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +111,7 @@ impl Core {
         write_synced(store, &intent(store), asked.as_bytes()).map_err(failed)?;
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).forget(number);
         let mut forgotten = Forgotten::default();
-        let sequence = self.erase_from_memory(number, at, &mut forgotten)?;
+        let sequence = self.erase_from_memory(number, at, again, &mut forgotten)?;
         let folder = EmbeddedLedger::journal_folder(store);
         let records = journal::read(&folder, 0).map_err(failed)?;
         let mut erase = Vec::new();
@@ -140,13 +144,19 @@ impl Core {
     }
 
     /// Moves what binds under the keyed hash, ends the consents, drops the rest, all in one journal batch. Returns its last record.
-    fn erase_from_memory(&self, number: E164, at: DateTime<Utc>, forgotten: &mut Forgotten) -> Result<u64, StoreError> {
+    fn erase_from_memory(
+        &self,
+        number: E164,
+        at: DateTime<Utc>,
+        again: bool,
+        forgotten: &mut Forgotten,
+    ) -> Result<u64, StoreError> {
         let tag = erased::tag(&self.tag_key, number);
         let since = self.since(seconds(at).max(self.latest.load(Ordering::Relaxed)));
         let pending = self.with_page(number, |page| {
             let rows: Vec<(Key, Row)> = page.rows().filter(|(key, _)| key.callee == number).collect();
             let mut erased = self.erased.write().unwrap_or_else(PoisonError::into_inner);
-            let kept = erased.joined(&tag, &rows, since);
+            let kept = erased.joined(&tag, &rows, since, again);
             let mut drafts = vec![Draft {
                 kind: Kind::Forgotten,
                 at,

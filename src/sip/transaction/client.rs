@@ -86,7 +86,7 @@ impl InviteClient {
                 ClientAction::PassAndAck
             }
             (S::Accepted, 200..=299) => ClientAction::Pass,
-            (S::Completed, 300..) => ClientAction::Ack,
+            (S::Completed | S::Terminated, 300..) => ClientAction::Ack,
             (S::Completed | S::Terminated, 101..=299) => ClientAction::Late,
             _ => ClientAction::None,
         }

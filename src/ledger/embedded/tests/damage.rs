@@ -157,10 +157,9 @@ fn every_acknowledged_reservation_is_in_a_copy_taken_at_any_moment() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
     let done = AtomicBool::new(false);
+    let acknowledged = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        let (ledger, done) = (&ledger, &done);
-        let acknowledged = Mutex::new(Vec::new());
-        let acknowledged = &acknowledged;
+        let (ledger, done, acknowledged) = (&ledger, &done, &acknowledged);
         scope.spawn(move || {
             for call in 0..u64::MAX {
                 if done.load(Ordering::Relaxed) {

@@ -163,7 +163,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn operations_restarts_and_lost_views_give_the_answers_of_a_list(steps in prop::collection::vec(step(), 1..60)) {
