@@ -1,4 +1,8 @@
 //! Requests that open something: which are judged, relayed, answered by us, or refused (contract, "What is judged").
+//!
+//! From a source, INVITE is judged and everything else (OPTIONS with a user part, REGISTER, …) goes where its calls would; from a
+//! trunk, everything goes to the source whose `inbound` holds the number, or gets 404. OPTIONS to ourselves are answered 200. What
+//! is answered before a question is asked keeps no transaction, so that it costs an attacker more than us.
 
 use smallvec::SmallVec;
 
@@ -14,7 +18,7 @@ use crate::gate::{Question, SourceIndex};
 use crate::numbering::Number;
 use crate::rules::{Callee, Reason};
 use crate::sip::Now;
-use crate::sip::message::{Header, Message, Method, Snippet, Uri};
+use crate::sip::message::{Header, Message, Method, NameAddr, Snippet, Uri};
 use crate::sip::peer::{NumberFormat, Peer, TrunkIndex};
 
 /// Why a request goes no further (RFC 3261 §16.3).
@@ -63,7 +67,10 @@ impl Proxy {
         }
         let asks_are_full = self.core.asks.len() >= self.core.settings.max_asks;
         if self.is_full(is_invite, emergency) || (is_invite && !emergency && (self.draining || asks_are_full)) {
-            return self.core.refuse_overloaded(&arrival, &source.id);
+            if is_invite {
+                self.core.counters.invite(&source.id, "refuse", "overload");
+            }
+            return self.core.refuse_overloaded(&arrival);
         }
         let call = self.core.keys.call(message);
         let question = is_invite.then(|| question::question(plan, message, callee, index, &source.trusted, call));
@@ -123,7 +130,7 @@ impl Proxy {
         };
         let is_invite = message.method() == Method::Invite;
         if self.is_full(is_invite, false) || (is_invite && self.draining) {
-            return self.core.refuse_overloaded(&arrival, "trunk");
+            return self.core.refuse_overloaded(&arrival);
         }
         let id = self.open(now, arrival, loop_hash, SmallVec::new(), false);
         if let Some(context) = self.contexts.get_mut(id) {
@@ -162,7 +169,7 @@ impl Proxy {
             return self.reject(&arrival, &fault);
         }
         if self.is_full(true, true) {
-            return self.core.refuse_overloaded(&arrival, "unknown");
+            return self.core.refuse_overloaded(&arrival);
         }
         self.core
             .counters
@@ -282,13 +289,6 @@ impl Proxy {
 
     /// What the routing is taken from (RFC 5393 §4.2): the same again is a loop, another way through us is a spiral.
     pub(super) fn loop_hash(&self, message: &Message, peer: Peer) -> u64 {
-        let tag = |address: Option<crate::sip::message::NameAddr<'_>>| {
-            address
-                .and_then(|address| address.tag())
-                .unwrap_or_default()
-                .as_bytes()
-                .to_owned()
-        };
         let side = match peer {
             Peer::Source(_) => b"s",
             Peer::Trunk(_) => b"t",
@@ -301,8 +301,8 @@ impl Proxy {
             .fields(Use::Loop)
             .add(side)
             .add(message.request_uri().as_bytes())
-            .add(&tag(message.from()))
-            .add(&tag(message.to()))
+            .add(tag(message.from()))
+            .add(tag(message.to()))
             .add(message.call_id().as_bytes())
             .add(&number.to_le_bytes());
         message
@@ -339,6 +339,11 @@ impl Proxy {
         let silence = self.routed.routing.peers.silence_unknown;
         self.core.refuse_stranger(arrival, silence);
     }
+}
+
+/// The tag of From or To; empty where there is none.
+fn tag(address: Option<NameAddr<'_>>) -> &[u8] {
+    address.and_then(|address| address.tag()).unwrap_or_default().as_bytes()
 }
 
 /// What we let through, and a source that canvasses may use outside a dialog.

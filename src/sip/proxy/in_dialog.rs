@@ -39,7 +39,7 @@ impl Proxy {
             return self.reject(&arrival, &fault);
         }
         if self.is_full(false, false) {
-            return self.core.refuse_overloaded(&arrival, "dialog");
+            return self.core.refuse_overloaded(&arrival);
         }
         let routed = self.routed.clone();
         let Some(way) = self.core.way(&routed, &arrival.message, arrival.flow.listener, &proof) else {

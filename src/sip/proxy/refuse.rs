@@ -8,7 +8,7 @@ use super::core::Core;
 use super::counters::Kind;
 use crate::gate::Decision;
 use crate::rules::Reason;
-use crate::sip::message::{HostPort, Message, Response, Snippet, Uri};
+use crate::sip::message::{HostPort, Message, Method, Response, Snippet, Uri};
 use crate::sip::peer::Peer;
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::{Flow, Now};
@@ -111,7 +111,7 @@ impl Core {
 
     /// 403 `source.unknown`, or silence.
     pub(super) fn refuse_stranger(&mut self, arrival: &Arrival, silence: bool) {
-        if arrival.message.method() == crate::sip::message::Method::Invite {
+        if arrival.message.method() == Method::Invite {
             self.counters.invite("unknown", "refuse", Reason::SourceUnknown.code());
         }
         if !silence {
@@ -123,10 +123,7 @@ impl Core {
     }
 
     /// 503 with Retry-After: more than can be carried, or draining.
-    pub(super) fn refuse_overloaded(&mut self, arrival: &Arrival, source: &str) {
-        if arrival.message.method() == crate::sip::message::Method::Invite {
-            self.counters.invite(source, "refuse", "overload");
-        }
+    pub(super) fn refuse_overloaded(&mut self, arrival: &Arrival) {
         self.reply(arrival, 503, &[("Retry-After", RETRY_AFTER)]);
     }
 }
