@@ -113,6 +113,7 @@ fn peers() -> Peers {
     let source = Source {
         id: "bpo".into(),
         addresses: vec![matcher(None)],
+        certificate: None,
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: None,
@@ -133,6 +134,7 @@ fn peers() -> Peers {
         priority: 1,
         weight: 10,
         number_format: NumberFormat::AsDialled,
+        large_over_tcp: false,
     };
     Peers { sources: vec![source], trunks: vec![trunk], emergency_from: Vec::new(), silence_unknown: false }
 }

@@ -32,6 +32,7 @@ fn source(addresses: &[&str]) -> Source {
     Source {
         id: Arc::from("s"),
         addresses: addresses.iter().map(|text| matcher(text)).collect(),
+        certificate: None,
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: Some(target("192.0.2.99:5060")),
@@ -50,6 +51,7 @@ fn trunk(at: &str, addresses: &[&str]) -> Trunk {
         priority: 1,
         weight: 1,
         number_format: NumberFormat::AsDialled,
+        large_over_tcp: false,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::rules::Reason;
 use crate::sip::message::{HostPort, Message, Method, Response, Snippet, Uri};
 use crate::sip::peer::Peer;
 use crate::sip::transaction::key::ServerKey;
-use crate::sip::{Flow, Now};
+use crate::sip::{Flow, Now, Transport};
 
 /// A request as it came in.
 pub(super) struct Arrival {
@@ -24,14 +24,14 @@ pub(super) struct Arrival {
 }
 
 /// Where the responses to a request go: RFC 3261 §18.2.2 with `rport` (RFC 3581 §4). `maddr` is not followed: it would let anyone
-/// direct our answers at a third party.
+/// direct our answers at a third party. Over a stream they go back by the request's connection, and where that is gone by a new one
+/// to the port of `sent-by` at the address that the request came from.
 pub(super) fn reply_flow(flow: Flow, message: &Message) -> Flow {
-    if super::context::is_reliable(flow.transport) {
-        return flow;
-    }
     let mut reply = flow;
-    if let Some(via) = message.via().filter(|via| via.param("rport").is_none()) {
-        reply.remote.set_port(via.sent_by.port.unwrap_or(5060));
+    let default = if flow.transport == Transport::Tls { 5061 } else { 5060 };
+    let symmetric = flow.transport == Transport::Udp;
+    if let Some(via) = message.via().filter(|via| !symmetric || via.param("rport").is_none()) {
+        reply.remote.set_port(via.sent_by.port.unwrap_or(default));
     }
     reply
 }
