@@ -56,8 +56,9 @@ pub(super) fn run(asked: &Asked, config: &Config, json: bool) -> Result<u8, Fail
         print(&readable(&imported));
     }
     if imported.rejected > 0 {
+        let lines = if imported.rejected == 1 { "line" } else { "lines" };
         tell(&format!(
-            "{} lines rejected: see {}",
+            "{} {lines} rejected: see {}",
             imported.rejected,
             rejected_to.display()
         ));

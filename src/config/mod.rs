@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::api::Token;
@@ -135,6 +136,8 @@ impl Config {
         }
         let mut laws = Vec::new();
         let config = if errors.is_empty() {
+            // The place of the file as a whole, which no key has.
+            let root = Spanned::new(0..text.len(), root.into_inner());
             build(Section::new(root, &faults), &mut laws)
         } else {
             None

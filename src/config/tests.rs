@@ -358,8 +358,14 @@ fn files_that_are_absent_or_too_large_are_named() {
 
 #[test]
 fn no_trunk_or_too_many_tables_is_a_fault() {
-    let error = read("").unwrap_err();
-    assert_eq!((error.faults.len(), error.faults[0].key.as_str()), (1, "trunk"));
+    for text in ["", "[api]\n", "[law]"] {
+        let error = read(text).unwrap_err();
+        assert_eq!(
+            (error.faults.len(), error.faults[0].key.as_str()),
+            (1, "trunk"),
+            "{text}"
+        );
+    }
     let trunks = "[[trunk]]\nid = \"t\"\ntarget = \"sip:192.0.2.1\"\n".repeat(1025);
     assert!(
         read(&trunks)

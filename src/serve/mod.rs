@@ -21,6 +21,7 @@ use std::path::PathBuf;
 pub use addresses::Addresses;
 pub use clock::{MovedClock, WallClock};
 pub use control::Control;
+pub(crate) use server::wait_for;
 pub use server::{Server, Setup};
 
 use crate::config::Config;

@@ -1,6 +1,7 @@
 //! Bringing a server up in order, and down again.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -75,6 +76,7 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     http: Option<Http>,
     addresses: Addresses,
+    sip: Vec<SocketAddr>,
     store: PathBuf,
     drain: Duration,
     gate: Gate,
@@ -179,6 +181,7 @@ impl Server {
                 sip: named,
                 api: None,
             },
+            sip: listeners.iter().map(|listener| listener.local).collect(),
             store: store.clone(),
             drain,
             gate: gate.clone(),
@@ -279,6 +282,11 @@ impl Server {
     /// Handle for reload and drain.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Addresses of the SIP listeners, in the order of the configuration.
+    pub fn sip(&self) -> &[SocketAddr] {
+        &self.sip
     }
 
     /// Where it listens.
@@ -396,7 +404,7 @@ fn random<const N: usize>() -> Result<[u8; N], ServeError> {
 }
 
 /// Waits on the calling thread for something that the store's threads bring about; needs no runtime.
-pub(super) fn wait_for<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+pub(crate) fn wait_for<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {

@@ -100,7 +100,7 @@ impl Core {
             // They are safe now, and a page keeps its count: the view must not hold what is not in the journal yet.
             Ok(()) => queue.clear(),
             Err(error) => {
-                tracing::error!(waiting = queue.len(), %error, "records could be written neither to the journal nor aside")
+                tracing::error!(waiting = queue.len(), %error, "records could be written neither to the journal nor aside");
             }
         }
     }

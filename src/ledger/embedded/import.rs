@@ -171,23 +171,20 @@ impl Core {
             Draft { kind, at, siren, body }
         };
         for (place, entry) in import.entries.iter().enumerate() {
-            let changes = match key_of_entry(entry) {
-                Some(key) => self.stage(import, place, key, entry)?,
-                None => {
-                    let changes = stood.apply(entry);
-                    if changes {
-                        others.push(entry);
-                    }
-                    changes
-                }
+            let changes = if let Some(key) = key_of_entry(entry) {
+                self.stage(import, place, key, entry)?
+            } else {
+                let changes = stood.apply(entry);
+                others.extend(changes.then_some(entry));
+                changes
             };
             if !changes {
                 recorded.known += 1;
                 continue;
             }
             if chunk.len() == CHUNK {
-                let drafts = chunk.drain(..).map(|entry| draft(entry, false)).collect();
-                self.append_when_room(drafts)?;
+                let drafts: Vec<Draft> = chunk.drain(..).map(|entry| draft(entry, false)).collect();
+                self.append_when_room(&drafts)?;
             }
             chunk.push(entry);
             recorded.new += 1;
@@ -205,7 +202,7 @@ impl Core {
         let until = Instant::now() + ROOM_WITHIN;
         let pending = loop {
             let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-            let _commit = self.commit.write().unwrap_or_else(PoisonError::into_inner);
+            let commit = self.commit.write().unwrap_or_else(PoisonError::into_inner);
             match self.append(Class::Binding, drafts.clone()) {
                 Ok(pending) => {
                     let last = pending.first + count as u64 - 1;
@@ -219,7 +216,7 @@ impl Core {
                 Err(StoreError::Overloaded) if Instant::now() < until => {}
                 Err(error) => return Err(error),
             }
-            drop((_commit, standing));
+            drop((commit, standing));
             std::thread::sleep(Duration::from_millis(2));
         };
         wait_here(Answer::Later(Box::pin(pending)))?;
@@ -250,10 +247,10 @@ impl Core {
         }))
     }
 
-    fn append_when_room(&self, drafts: Vec<Draft>) -> Result<(), StoreError> {
+    fn append_when_room(&self, drafts: &[Draft]) -> Result<(), StoreError> {
         let until = Instant::now() + ROOM_WITHIN;
         loop {
-            match self.append(Class::Binding, drafts.clone()) {
+            match self.append(Class::Binding, drafts.to_vec()) {
                 // Only the last chunk is waited for: the order of the chain makes the earlier ones durable before it.
                 Ok(pending) => {
                     drop(pending);

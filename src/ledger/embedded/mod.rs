@@ -100,6 +100,9 @@ pub struct EmbeddedLedger {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Who waits for which sequence number.
+type Waiter = (u64, oneshot::Sender<Result<(), StoreError>>);
+
 /// What the ledger's handles and threads share.
 struct Core {
     options: Options,
@@ -123,7 +126,7 @@ struct Core {
     deferred: Mutex<VecDeque<Deferred>>,
     notes: Mutex<Notes>,
     /// Who waits for a sequence number to become durable.
-    waiters: Mutex<Vec<(u64, oneshot::Sender<Result<(), StoreError>>)>>,
+    waiters: Mutex<Vec<Waiter>>,
     view: Mutex<View>,
     closing: AtomicBool,
     signal: Signal,

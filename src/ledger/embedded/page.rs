@@ -195,7 +195,7 @@ fn key_of(prefix: &[u8]) -> Option<Key> {
 
 /// All pages, and where a callee's is.
 pub(super) struct Pages {
-    pages: Box<[Mutex<Page>]>,
+    all: Box<[Mutex<Page>]>,
     key: (u64, u64),
     rows: AtomicU64,
 }
@@ -206,7 +206,7 @@ impl Pages {
         let (low, high) = key.split_at(8);
         let half = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("eight bytes"));
         Self {
-            pages: std::iter::repeat_with(Mutex::default).take(PAGES).collect(),
+            all: std::iter::repeat_with(Mutex::default).take(PAGES).collect(),
             key: (half(low), half(high)),
             rows: AtomicU64::new(0),
         }
@@ -223,7 +223,7 @@ impl Pages {
 
     /// The page as it is, without what an import may have committed; [`super::Core::page`] is what operations use.
     pub fn lock(&self, index: usize) -> MutexGuard<'_, Page> {
-        self.pages[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.all[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn count(&self, difference: i64) {

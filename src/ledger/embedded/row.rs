@@ -417,10 +417,7 @@ impl Row {
             row.contracts.push(Contract {
                 reference: r.text()?,
                 from: body::day(r.signed()?).ok()?,
-                until: match r.option()? {
-                    Some(until) => Some(body::day(until).ok()?),
-                    None => None,
-                },
+                until: r.option().ok()?.map(body::day).transpose().ok()?,
             });
         }
         r.0.is_empty().then_some(row)
@@ -482,9 +479,15 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 fn list<T>(out: &mut Vec<u8>, values: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
     if !values.is_empty() {
         put(out, values.len() as u64);
-        values.iter().for_each(|value| write(out, value));
+        for value in values {
+            write(out, value);
+        }
     }
 }
+
+/// The bytes are no row's.
+#[derive(Debug)]
+struct Malformed;
 
 /// Reads what the functions above write.
 pub(super) struct Reader<'a>(pub &'a [u8]);
@@ -527,10 +530,10 @@ impl Reader<'_> {
         Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
     }
 
-    fn option(&mut self) -> Option<Option<i64>> {
-        match self.byte()? {
-            0 => Some(None),
-            _ => self.signed().map(Some),
+    fn option(&mut self) -> Result<Option<i64>, Malformed> {
+        match self.byte().ok_or(Malformed)? {
+            0 => Ok(None),
+            _ => self.signed().ok_or(Malformed).map(Some),
         }
     }
 
@@ -546,11 +549,9 @@ impl Reader<'_> {
         std::str::from_utf8(self.bytes()?).ok().map(Arc::from)
     }
 
-    fn moment(&mut self) -> Option<Option<DateTime<Utc>>> {
-        match self.option()? {
-            Some(at) => DateTime::from_timestamp_micros(at).map(Some),
-            None => Some(None),
-        }
+    fn moment(&mut self) -> Result<Option<DateTime<Utc>>, Malformed> {
+        let read = |at| DateTime::from_timestamp_micros(at).ok_or(Malformed);
+        self.option()?.map(read).transpose()
     }
 
     fn consent(&mut self) -> Option<Consent> {
@@ -563,13 +564,13 @@ impl Reader<'_> {
         Some(Consent {
             scope,
             given_at: DateTime::from_timestamp_micros(self.signed()?)?,
-            expires: self.moment()?,
+            expires: self.moment().ok()?,
             slot: {
-                let from = self.moment()?;
-                from.zip(self.moment()?)
+                let from = self.moment().ok()?;
+                from.zip(self.moment().ok()?)
             },
-            withdrawn_at: self.moment()?,
-            used_at: self.moment()?,
+            withdrawn_at: self.moment().ok()?,
+            used_at: self.moment().ok()?,
             evidence: self.text()?,
         })
     }

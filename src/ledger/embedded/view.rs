@@ -20,6 +20,8 @@ use super::{Core, until};
 const BATCH: usize = 16;
 /// Pause after each batch of a checkpoint made in passing, so that it takes neither the disk nor the processor from calls.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Bytes of pages after which sled's file is synced: much unsynced data in one file makes the journal's next sync wait for all of it.
+const SYNC_BYTES: usize = 1 << 20;
 /// How long a checkpoint waits for the journal to sync what a page reflects.
 const DURABLE_WITHIN: Duration = Duration::from_secs(10);
 /// Damaged views that are kept to be looked at.
@@ -264,7 +266,7 @@ impl Core {
         let mut position = view.position.clone();
         let held = guarded(|| {
             let db = open_sled(&view.pages())?;
-            let held = self.write_pages(&db, &mut position, pace)?;
+            let held = self.write_pages(&db, &view.pages().join("db"), &mut position, pace)?;
             db.flush().map_err(|error| error.to_string())?;
             drop(db);
             // What sled calls flushed is with the kernel; the position must not be on the disk before it.
@@ -295,9 +297,11 @@ impl Core {
     }
 
     /// Writes the pages that changed. True: some had to be left out, and the floor must stay.
-    fn write_pages(&self, db: &sled::Db, position: &mut Position, pace: Pace) -> Result<bool, String> {
+    fn write_pages(&self, db: &sled::Db, file: &Path, position: &mut Position, pace: Pace) -> Result<bool, String> {
         let now = self.latest.load(Ordering::Relaxed);
         let mut held = false;
+        let file = File::open(file).map_err(|error| error.to_string())?;
+        let mut unsynced = 0;
         let mut batch = sled::Batch::default();
         let (mut size, mut newest) = (0, 0);
         for index in 0..PAGES {
@@ -315,6 +319,7 @@ impl Core {
                 Some((number, page.sequence, pack(number, page.sequence, page.bytes())))
             });
             if let Some((number, sequence, value)) = copied {
+                unsynced += value.len();
                 batch.insert(&number.to_be_bytes(), value);
                 position.sequences[index] = sequence;
                 newest = newest.max(sequence);
@@ -326,6 +331,10 @@ impl Core {
                 db.apply_batch(std::mem::take(&mut batch))
                     .map_err(|error| error.to_string())?;
                 size = 0;
+                if unsynced >= SYNC_BYTES {
+                    file.sync_data().map_err(|error| error.to_string())?;
+                    unsynced = 0;
+                }
                 if pace == Pace::InPassing {
                     if self.signal.stopped() {
                         return Err("the store is closing".into());

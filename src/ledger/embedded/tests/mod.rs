@@ -98,6 +98,7 @@ fn history(ledger: &EmbeddedLedger, key: Key) -> History {
 
 fn close(ledger: EmbeddedLedger) {
     wait(ledger.close()).unwrap();
+    drop(ledger);
 }
 
 fn refusal(key: Key, at: DateTime<Utc>) -> Entry {
