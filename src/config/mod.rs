@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::api::Token;
@@ -136,9 +135,7 @@ impl Config {
         }
         let mut laws = Vec::new();
         let config = if errors.is_empty() {
-            // The place of the file as a whole, which no key has.
-            let root = Spanned::new(0..text.len(), root.into_inner());
-            build(Section::new(root, &faults), &mut laws)
+            build(Section::top(root, &faults), &mut laws)
         } else {
             None
         };
@@ -156,10 +153,10 @@ impl Config {
             .map(|fault| ConfigFault {
                 file: file.to_owned(),
                 line: line_of(text, fault.at.start),
-                key: match (key(&fault.at), fault.missing) {
-                    (key, None) => key,
-                    (table, Some(missing)) if table == "file" => missing.to_owned(),
-                    (table, Some(missing)) => format!("{table}.{missing}"),
+                key: match fault.missing {
+                    None => key(&fault.at),
+                    Some(missing) if fault.top => missing.to_owned(),
+                    Some(missing) => format!("{}.{missing}", key(&fault.at)),
                 },
                 message: fault.message,
             })

@@ -13,6 +13,8 @@ pub(super) struct Fault {
     pub at: Range<usize>,
     /// A key that should stand in the table at `at` and does not.
     pub missing: Option<&'static str>,
+    /// That table is the file's own.
+    pub top: bool,
     pub message: String,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn push(&self, at: Range<usize>, message: impl Into<String>) {
-        self.add(at, None, message.into());
+        self.add(at, None, false, message.into());
     }
 
     pub(super) fn warn(&self, at: Range<usize>, message: impl Into<String>) {
@@ -39,10 +41,15 @@ impl Faults {
         }
     }
 
-    fn add(&self, at: Range<usize>, missing: Option<&'static str>, message: String) {
+    fn add(&self, at: Range<usize>, missing: Option<&'static str>, top: bool, message: String) {
         let mut list = self.list.borrow_mut();
         if list.len() < MAX_FAULTS {
-            list.push(Fault { at, missing, message });
+            list.push(Fault {
+                at,
+                missing,
+                top,
+                message,
+            });
         } else {
             self.more.set(self.more.get() + 1);
         }
@@ -65,16 +72,26 @@ pub(super) struct Section<'t, 'f> {
     at: Range<usize>,
     pub faults: &'f Faults,
     known: Vec<&'static str>,
+    top: bool,
 }
 
 impl<'t, 'f> Section<'t, 'f> {
-    pub(super) fn new(table: Spanned<DeTable<'t>>, faults: &'f Faults) -> Self {
+    /// The file's own table.
+    pub(super) fn top(table: Spanned<DeTable<'t>>, faults: &'f Faults) -> Self {
+        Self {
+            top: true,
+            ..Self::new(table, faults)
+        }
+    }
+
+    fn new(table: Spanned<DeTable<'t>>, faults: &'f Faults) -> Self {
         let at = table.span();
         Self {
             table: table.into_inner(),
             at,
             faults,
             known: Vec::new(),
+            top: false,
         }
     }
 
@@ -121,7 +138,8 @@ impl<'t, 'f> Section<'t, 'f> {
 
     /// A key that is absent and should not be.
     pub(super) fn missing(&self, key: &'static str, expected: &str) {
-        self.faults.add(self.at(), Some(key), format!("missing: {expected}"));
+        let message = format!("missing: {expected}");
+        self.faults.add(self.at(), Some(key), self.top, message);
     }
 
     /// A table within this one.
