@@ -11,16 +11,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::framer::{Fault, Frame, Framer};
+use super::outbox::{Outbox, Written, outbox};
 use super::refusal::refusal;
 use super::registry::{Connections, Permit};
-use super::settings::{
-    LINGER, LINGER_BYTES, PONG_WITHIN, QUEUE_BYTES, QUEUE_MESSAGES, READ, StreamSettings, WRITE_TOGETHER,
-};
+use super::settings::{LINGER, LINGER_BYTES, PONG_WITHIN, QUEUE_MESSAGES, READ, StreamSettings, WRITE_TOGETHER};
+use super::times::{Cause, Due, Times};
 use crate::sip::{ConnectionId, ListenerId, Transport};
 use crate::telemetry::Malformed;
 
@@ -50,107 +50,6 @@ pub(super) struct Ends {
     pub(super) transport: Transport,
     pub(super) local: std::net::SocketAddr,
     pub(super) remote: std::net::SocketAddr,
-}
-
-/// Why a connection ended; `as_str` is the metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// The other end closed it.
-    Peer,
-    /// It broke.
-    Broken,
-    /// It could not be made.
-    NotConnected,
-    /// TLS failed: no certificate that we believe, the wrong name, or no TLS at all.
-    Tls,
-    /// Not through in time: TLS, a first message, or the rest of a message.
-    Handshake,
-    /// Nothing came for long.
-    Idle,
-    /// No answer to a ping.
-    NoPong,
-    /// It does not take what is written to it.
-    Slow,
-    /// What it carries is no SIP.
-    Fault,
-}
-
-impl Cause {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Peer => "peer",
-            Self::Broken => "broken",
-            Self::NotConnected => "not-connected",
-            Self::Tls => "tls",
-            Self::Handshake => "handshake",
-            Self::Idle => "idle",
-            Self::NoPong => "no-pong",
-            Self::Slow => "slow",
-            Self::Fault => "fault",
-        }
-    }
-}
-
-/// Where messages wait to be written. Cloned by the reading half for its pongs.
-#[derive(Clone)]
-pub(super) struct Outbox {
-    queue: mpsc::Sender<Bytes>,
-    waiting: Arc<AtomicUsize>,
-    stop: Arc<Notify>,
-}
-
-/// The other end of an [`Outbox`].
-pub(super) struct Written {
-    queue: mpsc::Receiver<Bytes>,
-    waiting: Arc<AtomicUsize>,
-    stop: Arc<Notify>,
-}
-
-/// It took no more, or is gone.
-#[derive(Debug)]
-pub(super) enum NotQueued {
-    Full,
-    Gone,
-}
-
-pub(super) fn outbox() -> (Outbox, Written) {
-    let (sender, receiver) = mpsc::channel(QUEUE_MESSAGES);
-    let (waiting, stop) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
-    let outbox = Outbox {
-        queue: sender,
-        waiting: Arc::clone(&waiting),
-        stop: Arc::clone(&stop),
-    };
-    let written = Written {
-        queue: receiver,
-        waiting,
-        stop,
-    };
-    (outbox, written)
-}
-
-impl Outbox {
-    pub(super) fn push(&self, bytes: Bytes) -> Result<(), NotQueued> {
-        let length = bytes.len();
-        if self.waiting.load(Ordering::Relaxed) + length > QUEUE_BYTES {
-            return Err(NotQueued::Full);
-        }
-        self.waiting.fetch_add(length, Ordering::Relaxed);
-        self.queue.try_send(bytes).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotQueued::Full,
-            mpsc::error::TrySendError::Closed(_) => NotQueued::Gone,
-        })
-    }
-
-    /// Ends the connection, whatever it is at.
-    pub(super) fn stop(&self) {
-        self.stop.notify_one();
-    }
-
-    /// Bytes that wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
 }
 
 /// What a connection's task is given.
@@ -406,97 +305,6 @@ impl<S: AsyncRead + AsyncWrite> Reading<'_, S> {
     fn answer(&self, line_ends: &'static [u8]) -> Result<(), Cause> {
         let queued = self.outbox.push(Bytes::from_static(line_ends));
         queued.map_err(|_| Cause::Slow)
-    }
-}
-
-/// Until when the other end must have done what.
-struct Times<'a> {
-    settings: &'a StreamSettings,
-    /// When something last came, or the connection began.
-    last: Instant,
-    /// When the message began that is not whole.
-    begun: Option<Instant>,
-    /// It has brought something whole.
-    proven: bool,
-    /// When we ping next; `None`: we do not.
-    ping_at: Option<Instant>,
-    /// When we pinged, until anything comes.
-    pinged: Option<Instant>,
-    /// It has answered a ping, so that silence means something.
-    pongs: bool,
-}
-
-/// What to do when the time has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Ping,
-    Over(Cause),
-}
-
-impl<'a> Times<'a> {
-    fn new(now: Instant, ours: bool, settings: &'a StreamSettings) -> Self {
-        Self {
-            settings,
-            last: now,
-            begun: None,
-            proven: ours,
-            ping_at: ours.then(|| now + settings.keep_alive),
-            pinged: None,
-            pongs: false,
-        }
-    }
-
-    /// The next moment at which something is to be done.
-    fn next(&self) -> (Instant, Due) {
-        let first = (!self.proven).then_some(self.last);
-        let whole = self
-            .begun
-            .or(first)
-            .map(|since| since + self.settings.handshake_timeout);
-        let pong = self.pinged.filter(|_| self.pongs).map(|at| at + PONG_WITHIN);
-        [
-            whole.map(|at| (at, Due::Over(Cause::Handshake))),
-            pong.map(|at| (at, Due::Over(Cause::NoPong))),
-            self.ping_at.map(|at| (at, Due::Ping)),
-        ]
-        .into_iter()
-        .flatten()
-        .fold(
-            (self.last + self.settings.idle_timeout, Due::Over(Cause::Idle)),
-            |earliest, other| if other.0 < earliest.0 { other } else { earliest },
-        )
-    }
-
-    fn came(&mut self, now: Instant) {
-        // Bytes alone do not put off the first whole message.
-        if self.proven {
-            self.last = now;
-        }
-        self.ping_at = self.ping_at.map(|_| now + self.settings.keep_alive);
-    }
-
-    fn line_end(&mut self) {
-        if self.pinged.take().is_some() {
-            self.pongs = true;
-        }
-    }
-
-    fn proven(&mut self) {
-        self.proven = true;
-        self.begun = None;
-        self.pinged = None;
-    }
-
-    fn pinged(&mut self, now: Instant) {
-        self.pinged.get_or_insert(now);
-        self.ping_at = self.ping_at.map(|_| now + self.settings.keep_alive);
-    }
-
-    fn begun(&mut self, within_message: bool, now: Instant) {
-        self.begun = if within_message { self.begun.or(Some(now)) } else { None };
-        if self.proven {
-            self.last = now;
-        }
     }
 }
 

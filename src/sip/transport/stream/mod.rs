@@ -9,9 +9,13 @@
 mod connection;
 mod framer;
 mod listen;
+mod outbox;
 mod refusal;
 mod registry;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod times;
 mod tls;
 
 use std::io;
@@ -25,8 +29,9 @@ use rustls::pki_types::CertificateDer;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
-use self::connection::{Ends, Event, NotQueued, Opened, Outbox, Task, outbox};
+use self::connection::{Ends, Event, Opened, Task};
 use self::listen::Acceptor;
+use self::outbox::{NotQueued, Outbox, outbox};
 use self::registry::Way;
 use self::settings::{EVENTS, EVENTS_A_TURN};
 use super::Failure;
