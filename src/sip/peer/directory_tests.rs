@@ -98,6 +98,23 @@ fn a_port_wins_then_the_longest_prefix_then_the_source() {
 }
 
 #[test]
+fn a_source_with_a_certificate_is_known_by_it_and_not_by_its_address() {
+    let mut peers = peers();
+    peers.sources[0].certificate = Some(Arc::from("pbx.example"));
+    let directory = Directory::build(&peers);
+    let remote = "127.0.0.1:5060".parse().unwrap();
+    assert_eq!(directory.identify(remote), Peer::Unknown);
+    assert_eq!(peers.identify(remote), Peer::Unknown);
+    let mut flow = Flow::new(crate::sip::ListenerId(0), Transport::Tls, remote);
+    assert_eq!(directory.peer(&flow), Peer::Unknown);
+    for (source, expected) in [(None, Peer::Unknown), (Some(SourceIndex(0)), SOURCE_0)] {
+        let id = crate::sip::ConnectionId(std::num::NonZeroU64::MIN);
+        flow.connection = Some(crate::sip::Connection { id, source });
+        assert_eq!(directory.peer(&flow), expected);
+    }
+}
+
+#[test]
 fn nobody_is_known_where_nobody_is_configured() {
     let remote = "127.0.0.1:5060".parse().unwrap();
     assert_eq!(Directory::build(&Peers::default()).identify(remote), Peer::Unknown);

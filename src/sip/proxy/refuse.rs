@@ -167,6 +167,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn responses_go_to_the_port_that_the_request_asks_for_and_by_its_connection() {
+        let connection = Some(crate::sip::Connection {
+            id: crate::sip::ConnectionId(std::num::NonZeroU64::MIN),
+            source: None,
+        });
+        for (transport, via, expected) in [
+            (Transport::Udp, "h:5070;rport", 40_000),
+            (Transport::Udp, "h:5070", 5070),
+            (Transport::Udp, "h", 5060),
+            (Transport::Tcp, "h:5070;rport", 5070),
+            (Transport::Tcp, "h", 5060),
+            (Transport::Tls, "h;rport", 5061),
+        ] {
+            let text = format!(
+                "BYE sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=f\r\nTo: <sip:c@d>\r\n\
+                 Call-ID: c\r\nCSeq: 1 BYE\r\n\r\n"
+            );
+            let message = Message::parse(Bytes::from(text)).unwrap();
+            let mut flow = Flow::new(crate::sip::ListenerId(0), transport, "192.0.2.7:40000".parse().unwrap());
+            flow.connection = connection;
+            let reply = reply_flow(flow, &message);
+            assert_eq!((reply.remote.port(), reply.connection), (expected, connection), "{transport:?} {via}");
+        }
+    }
+
+    #[test]
     fn a_warning_quotes_what_would_end_its_text() {
         assert_eq!(
             warning_value("h:5060", "hours.window", Some("a \"b\" \\c")),
