@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::Spanned;
 
 use super::ranges;
 use super::section::{Faults, Section};
-use super::server::{BUILT, SipRead, not_built};
+use super::server::SipRead;
+use super::tls::{TlsTargets, authorities_at};
 use super::values::{
     HeaderName, Id, MatcherText, NumberFormatText, SIP_PORT, SIPS_PORT, SirenText, Url, hex, luhn_holds,
 };
@@ -202,7 +204,12 @@ fn own_frequency(own: &Spanned<Frequency>, law: &Law, faults: &Faults) {
 }
 
 /// Reads every `[[trunk]]`.
-pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunks {
+pub(super) fn trunks(
+    root: &mut Section<'_, '_>,
+    sip: Option<&SipRead>,
+    tls: &mut TlsTargets,
+    ca_files: &mut Vec<(Arc<str>, PathBuf)>,
+) -> Trunks {
     let faults = root.faults;
     let mut trunks: Trunks = Vec::new();
     let tables = root.sections("trunk", MAX_TRUNKS);
@@ -213,7 +220,10 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
         let at = table.at();
         let id = table.required::<Id>("id", "\"carrier-a\"");
         let target = table.required::<String>("target", "\"sip:192.0.2.1:5060;transport=udp\"");
+        let place = target.as_ref().map_or_else(|| at.clone(), Spanned::span);
         let target = target.and_then(|target| resolve(&target, sip, faults));
+        let ca = authorities_at(&mut table, "ca");
+        let large_over_tcp: Option<Spanned<bool>> = table.get("large_over_tcp");
         let (_, mut addresses) = matchers(&mut table);
         let priority: Option<Spanned<u16>> = table.get("priority");
         let weight: Option<Spanned<u16>> = table.get("weight");
@@ -230,6 +240,26 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
             net: target.address.ip().into(),
             port: Some(target.address.port()),
         };
+        match target.transport {
+            Transport::Tls => {
+                ca_files.extend(ca.iter().map(|(file, _)| (Arc::clone(&id), file.clone())));
+                tls.add(place, &target, ca, faults);
+            }
+            _ if ca.is_some() => faults.push(place, "`ca` goes with a target of transport tls only"),
+            _ => {}
+        }
+        let large_over_tcp = large_over_tcp.filter(|over| *over.get_ref());
+        if let Some(over) = &large_over_tcp {
+            let reaches = |listen: &super::Listen| {
+                listen.transport == Transport::Tcp && listen.address.is_ipv4() == target.address.is_ipv4()
+            };
+            if target.transport != Transport::Udp || sip.is_some_and(|sip| !sip.listen.iter().any(reaches)) {
+                faults.push(
+                    over.span(),
+                    "goes with a target of transport udp, and a tcp:// socket of its address family in [sip] listen",
+                );
+            }
+        }
         if !addresses.contains(&own) {
             addresses.push(own);
         }
@@ -240,6 +270,7 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
             priority: priority.map_or(DEFAULT_PRIORITY, Spanned::into_inner),
             weight: weight.map_or(DEFAULT_WEIGHT, Spanned::into_inner),
             number_format: number_format.map_or(NumberFormat::AsDialled, |format| format.into_inner().0),
+            large_over_tcp: large_over_tcp.is_some(),
         };
         trunks.push((at, trunk));
     }
@@ -253,6 +284,7 @@ pub(super) fn sources(
     plan: &Plan,
     professionals: &Professionals,
     trunks: &Trunks,
+    tls: &mut TlsTargets,
 ) -> Sources {
     let faults = root.faults;
     let mut read: Sources = Vec::new();
@@ -263,13 +295,22 @@ pub(super) fn sources(
     for mut table in tables {
         let at = table.at();
         let places = ranges::list(&mut table, "inbound", plan);
-        let source = source(&mut table, sip, professionals, trunks, &places);
+        let source = source(&mut table, sip, professionals, trunks, &places, tls);
         table.finish();
         let Some((policy, peer)) = source else { continue };
         if !ids.insert(Arc::clone(&policy.id)) {
             faults.push(at.clone(), duplicate("source", &policy.id));
         }
-        for matcher in &peer.addresses {
+        let other = peer.certificate.as_ref().and_then(|certificate| {
+            let known = |(_, _, other): &&(_, _, Source)| other.certificate.as_ref() == Some(certificate);
+            read.iter().find(known)
+        });
+        if let Some((_, other, _)) = other {
+            let message = format!("source {} has the same certificate: expected one of its own", other.id);
+            faults.push(at.clone(), message);
+        }
+        // An address says nothing of a source that shows a certificate.
+        for matcher in peer.addresses.iter().filter(|_| peer.certificate.is_none()) {
             if let Some(other) = by_address.insert((matcher.net, matcher.port), Arc::clone(&policy.id)) {
                 let message = format!("{} is also an address of source {other}: expected one", matcher.net);
                 faults.push(at.clone(), message);
@@ -289,12 +330,14 @@ fn source(
     professionals: &Professionals,
     trunks: &Trunks,
     inbound: &[ranges::Placed],
+    tls: &mut TlsTargets,
 ) -> Option<(SourcePolicy, Source)> {
     let faults = table.faults;
     let id = table.required::<Id>("id", "\"bpo-lyon\"");
-    credentials(table);
+    digest(table);
+    let certificate = certificate(table, sip);
     let (count, addresses) = matchers(table);
-    if count == 0 {
+    if count == 0 && certificate.is_none() {
         table.missing(
             "addresses",
             "expected at least one address such as `addresses = [\"192.0.2.7\"]`",
@@ -350,7 +393,13 @@ fn source(
         }
         _ => {}
     }
-    let target = target.and_then(|target| resolve(&target, sip, faults));
+    let target = target.and_then(|written| {
+        let target = resolve(&written, sip, faults)?;
+        if target.transport == Transport::Tls {
+            tls.add(written.span(), &target, None, faults);
+        }
+        Some(target)
+    });
     let refuse_with: Option<Spanned<u16>> = table.get("refuse_with");
     if let Some(status) = refuse_with
         .as_ref()
@@ -385,6 +434,7 @@ fn source(
     let peer = Source {
         id,
         addresses,
+        certificate,
         trusted,
         trunks: its_trunks,
         target,
@@ -397,8 +447,34 @@ fn source(
     Some((policy, peer))
 }
 
-/// Digest and certificate: checked, and refused as long as nothing enforces them.
-fn credentials(table: &mut Section<'_, '_>) {
+/// The name in a source's client certificate.
+fn certificate(table: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Option<Arc<str>> {
+    let written: Spanned<String> = table.get("certificate")?;
+    let name = written.get_ref();
+    if name.is_empty()
+        || name.len() > MAX_NAME
+        || !name.bytes().all(|byte| byte.is_ascii_graphic())
+        || name.contains('*')
+    {
+        table.faults.push(
+            written.span(),
+            "expected a name as it stands among the certificate's subject alternative names, such as \"pbx.bpo-lyon.example\"",
+        );
+    }
+    let takes_it = |sip: &SipRead| {
+        sip.tls.client_ca.is_some() && sip.listen.iter().any(|listen| listen.transport == Transport::Tls)
+    };
+    if sip.is_some_and(|sip| !takes_it(sip)) {
+        table.faults.push(
+            written.span(),
+            "nobody asks for it: expected a tls:// socket in [sip] listen, and `client_ca` in [sip.tls]",
+        );
+    }
+    Some(Arc::from(name.as_str()))
+}
+
+/// Digest: checked, and refused as long as nothing enforces it.
+fn digest(table: &mut Section<'_, '_>) {
     let faults = table.faults;
     if let Some(mut digest) = table.section("digest") {
         let at = digest.at();
@@ -416,12 +492,6 @@ fn credentials(table: &mut Section<'_, '_>) {
         }
         digest.finish();
         faults.push(at, "digest authentication is not built: expected `addresses` alone");
-    }
-    if let Some(certificate) = table.get::<String>("certificate") {
-        faults.push(
-            certificate.span(),
-            "client certificates are not built: expected `addresses` alone",
-        );
     }
 }
 
@@ -456,9 +526,6 @@ fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, faults: &Faults) ->
         (None, None) => Transport::Udp,
         (None, Some(other)) => return fail(format!("transport {other:?}: expected udp, tcp or tls")),
     };
-    if !BUILT.contains(&transport) {
-        return fail(not_built(transport));
-    }
     let port = host.port.unwrap_or(if transport == Transport::Tls {
         SIPS_PORT
     } else {

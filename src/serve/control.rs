@@ -15,12 +15,14 @@ use crate::gate::{Gate, OnStoreFailure, SourcePolicy};
 use crate::ledger::{Answer, Entry, Ledger, Recorded, StoreError};
 use crate::sip::peer::Source;
 use crate::sip::proxy::Routing;
+use crate::sip::transport::Connections;
 
 /// A handle on a running server, shared with the API and the signals.
 pub struct Control {
     /// Read again on reload; `None`: the embedded configuration, which never changes.
     pub(super) from: Option<PathBuf>,
     pub(super) shared: Arc<Shared>,
+    pub(super) connections: Arc<Connections>,
     pub(super) inboxes: Vec<mpsc::Sender<Inbound>>,
     pub(super) gate: Gate,
     pub(super) ledger: Arc<dyn Ledger>,
@@ -56,11 +58,14 @@ impl Control {
             .map_err(|error| error.to_string())?;
         // The law before the routes: a position that a worker takes from new routes is always in the gate's roster.
         self.gate.set_policy(policy);
+        self.connections
+            .replace(Arc::clone(&config.peers), Arc::clone(&config.sip.tls));
         self.shared.set_routing(routing(&config));
         self.tokens.store(Arc::new(Arc::clone(&config.api.tokens)));
         self.wake();
         record_configuration(&*self.ledger, &config);
         config.sip.listen.clone_from(&in_force.sip.listen);
+        config.sip.streams.clone_from(&in_force.sip.streams);
         config.api.listen = in_force.api.listen;
         config.store = in_force.store.clone();
         *in_force = config;
@@ -217,6 +222,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     if old.sip.listen != new.sip.listen {
         told.push("sip.listen: takes effect at the next start".to_owned());
     }
+    if old.sip.streams != new.sip.streams {
+        told.push("sip.streams: takes effect at the next start".to_owned());
+    }
     if old.api.listen != new.api.listen {
         told.push("api.listen: takes effect at the next start".to_owned());
     }
@@ -257,6 +265,7 @@ fn gone(policy: &SourcePolicy, peer: &Source) -> (SourcePolicy, Source) {
     };
     let peer = Source {
         addresses: Vec::new(),
+        certificate: None,
         trunks: Vec::new(),
         target: None,
         inbound: Vec::new(),

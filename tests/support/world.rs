@@ -409,11 +409,7 @@ pub fn socket(text: &str) -> SocketAddr {
 }
 
 fn flow(remote: SocketAddr) -> Flow {
-    Flow {
-        listener: ListenerId(0),
-        transport: Transport::Udp,
-        remote,
-    }
+    Flow::new(ListenerId(0), Transport::Udp, remote)
 }
 
 /// One source and up to two trunks of falling priority; calls from a trunk to 01 62 00 10 00 and the like go to the PBX.
@@ -431,6 +427,7 @@ pub fn routing(setup: &Setup) -> Routing {
     let source = Source {
         id: "bpo".into(),
         addresses: vec![matcher(NAMES[PBX].1)],
+        certificate: None,
         trusted: TrustedHeaders {
             professional: Some("X-Professional".into()),
             purpose: None,
@@ -457,6 +454,7 @@ pub fn routing(setup: &Setup) -> Routing {
             priority,
             weight: 10,
             number_format: setup.number_format,
+            large_over_tcp: false,
         })
         .collect();
     let peers = Peers {

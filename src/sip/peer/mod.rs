@@ -48,6 +48,9 @@ pub struct TrustedHeaders {
 pub struct Source {
     pub id: Arc<str>,
     pub addresses: Vec<Matcher>,
+    /// It is known by this name in its client certificate (over TLS), from one of `addresses` where there are any; an address alone
+    /// is then not enough.
+    pub certificate: Option<Arc<str>>,
     pub trusted: TrustedHeaders,
     /// Trunks it may use; empty: all.
     pub trunks: Vec<TrunkIndex>,
@@ -85,6 +88,8 @@ pub struct Trunk {
     /// Share among those of the same priority.
     pub weight: u16,
     pub number_format: NumberFormat,
+    /// Its target takes TCP at the same address too: requests that are too large for a datagram go that way (RFC 3261 §18.1.1).
+    pub large_over_tcp: bool,
 }
 
 /// Who sent a message.
