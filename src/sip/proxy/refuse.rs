@@ -188,7 +188,11 @@ mod tests {
             let mut flow = Flow::new(crate::sip::ListenerId(0), transport, "192.0.2.7:40000".parse().unwrap());
             flow.connection = connection;
             let reply = reply_flow(flow, &message);
-            assert_eq!((reply.remote.port(), reply.connection), (expected, connection), "{transport:?} {via}");
+            assert_eq!(
+                (reply.remote.port(), reply.connection),
+                (expected, connection),
+                "{transport:?} {via}"
+            );
         }
     }
 

@@ -359,7 +359,9 @@ fn prepare(stream: &TcpStream, settings: &StreamSettings) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
     socket.set_tcp_user_timeout(Some(settings.write_timeout.max(PONG_WITHIN)))?;
-    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(settings.keep_alive))
+    // The kernel counts these in whole seconds.
+    let time = settings.keep_alive.max(Duration::from_secs(1));
+    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(time))
 }
 
 /// RFC 5626 §4.4.1.

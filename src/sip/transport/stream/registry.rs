@@ -273,10 +273,8 @@ mod tests {
         held.pop();
         let again = connections.admit(at("192.0.2.7:4"), Way::Inbound).unwrap();
         drop((held, other, again));
-        assert_eq!(
-            (connections.counts().inbound, connections.counts().by_address.len()),
-            (0, 0)
-        );
+        let counts = connections.counts();
+        assert_eq!((counts.inbound, counts.by_address.len()), (0, 0));
     }
 
     #[test]
