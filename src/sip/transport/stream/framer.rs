@@ -86,6 +86,8 @@ pub struct Framer {
     expected: Option<usize>,
     /// The last frame was the first line end of what may be a ping.
     half_ping: bool,
+    /// What ended the reading.
+    failed: Option<FaultCause>,
 }
 
 impl Framer {
@@ -104,8 +106,20 @@ impl Framer {
         !self.buffer.is_empty()
     }
 
-    /// The next frame; `None` until more bytes are there.
+    /// The next frame; `None` until more bytes are there. After a fault there is nothing but the fault.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
+        if let Some(cause) = self.failed {
+            self.buffer.clear();
+            return Err(Fault { cause, head: None });
+        }
+        let frame = self.read_frame();
+        if let Err(fault) = &frame {
+            self.failed = Some(fault.cause);
+        }
+        frame
+    }
+
+    fn read_frame(&mut self) -> Result<Option<Frame>, Fault> {
         if self.expected.is_none() {
             if !self.started
                 && let Some(frame) = self.between_messages()

@@ -190,6 +190,7 @@ proptest! {
         let mut framer = Framer::new();
         for byte in stream {
             framer.buffer().extend_from_slice(&[byte]);
+            // After a fault too.
             while let Ok(Some(_)) = framer.next_frame() {}
             prop_assert!(framer.buffer().len() <= MAX_HEAD + MAX_BODY);
         }

@@ -83,10 +83,8 @@ impl<'a> Times<'a> {
     /// The next moment at which something is to be done.
     pub(super) fn next(&self) -> (Instant, Due) {
         let first = (!self.proven).then_some(self.last);
-        let whole = self
-            .begun
-            .or(first)
-            .map(|since| since + self.settings.handshake_timeout);
+        let since = [self.begun, first].into_iter().flatten().min();
+        let whole = since.map(|since| since + self.settings.handshake_timeout);
         let pong = self.pinged.filter(|_| self.pongs).map(|at| at + PONG_WITHIN);
         [
             whole.map(|at| (at, Due::Over(Cause::Handshake))),
