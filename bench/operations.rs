@@ -21,7 +21,9 @@ fn main() {
     let name = args.next().unwrap_or_else(|| "list".into());
     let times = args.next().and_then(|times| times.parse().ok()).unwrap_or(1);
     if name == "list" || name.starts_with("--") {
-        OPERATIONS.iter().for_each(|(name, _)| println!("{name}"));
+        for (name, _) in OPERATIONS {
+            println!("{name}");
+        }
         return;
     }
     match OPERATIONS.iter().find(|(known, _)| *known == name) {
@@ -96,13 +98,16 @@ fn decide(caller: u64, times: u64) {
 
 fn reserve_and_settle(times: u64) {
     let world = World::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         for i in 0..times {
             let mut question = question(NPV, 33_612_000_000 + i);
             question.call = i + 1;
             let decision = world.gate.admit(&question, world.wall).wait().await;
-            let mut reservation = decision.reservation.expect("an attempt is reserved");
+            let reservation = decision.reservation.expect("an attempt is reserved");
             reservation.settle(clapet::ledger::Outcome::Answered, world.wall);
         }
     });
@@ -112,9 +117,18 @@ fn reserve_and_settle(times: u64) {
 fn refused_invite(times: u64) {
     let world = World::new();
     let mut proxy = world.proxy();
-    let flow = Flow::new(ListenerId(0), Transport::Udp, "127.0.0.1:5070".parse().expect("an address"));
-    let now = Now { mono: Instant::now(), wall: world.wall };
-    let invites: Vec<Bytes> = (0..times).map(|i| common::invite(GEOGRAPHIC, 612_000_000 + i, i)).collect();
+    let flow = Flow::new(
+        ListenerId(0),
+        Transport::Udp,
+        "127.0.0.1:5070".parse().expect("an address"),
+    );
+    let now = Now {
+        mono: Instant::now(),
+        wall: world.wall,
+    };
+    let invites: Vec<Bytes> = (0..times)
+        .map(|i| common::invite(GEOGRAPHIC, 612_000_000 + i, i))
+        .collect();
     let mut refused = 0;
     for invite in invites {
         proxy.receive(now, flow, invite);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use clapet::gate::{Gate, Mode, NumberRange, OnStoreFailure, Policy, Professional, ProfessionalIndex, Roster, SourcePolicy};
+use clapet::gate::{
+    Gate, Mode, NumberRange, OnStoreFailure, Policy, Professional, ProfessionalIndex, Roster, SourcePolicy,
+};
 use clapet::law::Law;
 use clapet::ledger::{EmbeddedLedger, Ledger, Options, Siren};
 use clapet::numbering::E164;
@@ -29,6 +31,7 @@ pub struct World {
     pub law: Arc<Law>,
     /// Tuesday 2023-06-06, 11:00 in Paris.
     pub wall: DateTime<Utc>,
+    pub metrics: Arc<Metrics>,
     folder: tempfile::TempDir,
 }
 
@@ -56,26 +59,42 @@ impl World {
             answer_within: Duration::from_millis(500),
         };
         let store: Arc<dyn Ledger> = ledger.clone();
-        let gate = Gate::new(policy, store, screening.clone());
-        Self { gate, ledger, screening, law, wall: "2023-06-06T09:00:00Z".parse().expect("a moment"), folder }
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let gate = Gate::new(policy, store, screening.clone(), metrics.clone());
+        Self {
+            gate,
+            ledger,
+            screening,
+            law,
+            wall: "2023-06-06T09:00:00Z".parse().expect("a moment"),
+            metrics,
+            folder,
+        }
     }
 
     pub fn proxy(&self) -> Proxy {
         let address = "127.0.0.1:5060".parse().expect("an address");
-        let listener =
-            Listener { id: ListenerId(0), transport: Transport::Udp, advertise: "127.0.0.1:5060".into(), local: address };
+        let listener = Listener {
+            id: ListenerId(0),
+            transport: Transport::Udp,
+            advertise: "127.0.0.1:5060".into(),
+            local: address,
+        };
         let settings = Settings {
             listeners: vec![listener],
             secret: [7; 32],
             instance: 1,
             max_asks: 10_000,
             max_transactions: 1_000_000,
-            answer_within: Duration::from_millis(500),
             timer_c: Duration::from_secs(200),
             t1: Duration::from_millis(500),
+            seed: 1,
         };
-        let routing = Routing { peers: Arc::new(peers()), plan: Arc::new(self.law.plan.clone()) };
-        Proxy::new(settings, routing, Arc::new(Metrics::new().expect("metrics")))
+        let routing = Routing {
+            peers: Arc::new(peers()),
+            plan: Arc::new(self.law.plan.clone()),
+        };
+        Proxy::new(settings, routing, self.metrics.clone())
     }
 }
 
@@ -109,7 +128,10 @@ fn roster() -> Roster {
 }
 
 fn peers() -> Peers {
-    let matcher = |port| Matcher { net: "127.0.0.1/32".parse().expect("a network"), port };
+    let matcher = |port| Matcher {
+        net: "127.0.0.1/32".parse().expect("a network"),
+        port,
+    };
     let source = Source {
         id: "bpo".into(),
         addresses: vec![matcher(None)],
@@ -136,7 +158,12 @@ fn peers() -> Peers {
         number_format: NumberFormat::AsDialled,
         large_over_tcp: false,
     };
-    Peers { sources: vec![source], trunks: vec![trunk], emergency_from: Vec::new(), silence_unknown: false }
+    Peers {
+        sources: vec![source],
+        trunks: vec![trunk],
+        emergency_from: Vec::new(),
+        silence_unknown: false,
+    }
 }
 
 /// An INVITE as a dialer sends it, with an SDP offer; `serial` makes the call its own.

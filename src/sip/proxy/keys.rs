@@ -99,11 +99,12 @@ impl Keys {
             .short()
     }
 
-    fn stamp_mac(&self, instance: u32, unique: u64, message: &Message) -> u64 {
+    fn stamp_mac(&self, instance: u32, unique: u64, loop_hash: u64, message: &Message) -> u64 {
         let number = message.cseq().map_or(0, |cseq| cseq.number);
         self.fields(Use::Stamp)
             .add(&instance.to_le_bytes())
             .add(&unique.to_le_bytes())
+            .add(&loop_hash.to_le_bytes())
             .add(message.call_id().as_bytes())
             .add(&number.to_le_bytes())
             .short()
@@ -111,7 +112,7 @@ impl Keys {
 
     /// Writes the branch of a request that is forwarded.
     pub(super) fn push_branch(&self, out: &mut String, unique: u64, loop_hash: u64, message: &Message) {
-        let mac = self.stamp_mac(self.instance, unique, message);
+        let mac = self.stamp_mac(self.instance, unique, loop_hash, message);
         let instance = self.instance;
         // Writing into a string cannot fail.
         let _ = write!(
@@ -120,9 +121,10 @@ impl Keys {
         );
     }
 
-    /// Was the message, a response, caused by a request that some process with our secret sent?
+    /// Was the message, a response, caused by a request that some process with our secret sent? The whole branch is held to it
+    /// (RFC 3261 §17.1.3).
     pub(super) fn is_ours(&self, stamp: &Stamp, message: &Message) -> bool {
-        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, message)
+        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, stamp.loop_hash, message)
     }
 }
 
@@ -190,6 +192,8 @@ mod tests {
         assert_eq!((stamp.instance, stamp.unique, stamp.loop_hash), (0xabcd, 5, 6));
         assert!(keys.is_ours(&stamp, &message("c1")));
         assert!(!keys.is_ours(&stamp, &message("c2")));
+        let altered = Stamp { loop_hash: 7, ..stamp };
+        assert!(!keys.is_ours(&altered, &message("c1")));
         assert!(!Keys::new(&[4; 32], 0xabcd).is_ours(&stamp, &message("c1")));
         assert!(
             Keys::new(&[3; 32], 1).is_ours(&stamp, &message("c1")),

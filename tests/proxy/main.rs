@@ -1,0 +1,38 @@
+//! The proxy between a scripted PBX and scripted trunks in virtual time: what a carrier's acceptance would try, and that any loss,
+//! duplication and reordering leaves every call in one consistent state.
+
+#![allow(clippy::format_collect)] // texts of messages, on no hot path
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agents;
+mod basic;
+mod border;
+mod cancel;
+mod chaos;
+mod counting;
+mod dialog;
+mod failover;
+mod refused;
+mod wire;
+
+use std::time::Duration;
+
+use support::world::World;
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// A call that is up: placed, answered, acknowledged. Its Call-ID.
+fn call_up(world: &mut World) -> String {
+    let client = world.call();
+    world.run(seconds(5));
+    assert_eq!(world.statuses(client), [200]);
+    world.call_id(client)
+}
