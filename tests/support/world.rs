@@ -67,7 +67,6 @@ impl Default for Setup {
             silence_unknown: false,
             trunks: 2,
             number_format: NumberFormat::AsDialled,
-            large_over_tcp: false,
         }
     }
 }
@@ -455,6 +454,7 @@ pub fn routing(setup: &Setup) -> Routing {
             priority,
             weight: 10,
             number_format: setup.number_format,
+            large_over_tcp: false,
         })
         .collect();
     let peers = Peers {
