@@ -226,6 +226,8 @@ async fn who_cannot_be_reached_is_told_and_reached_once_it_is_back() {
 #[tokio::test]
 async fn a_reader_that_does_not_read_delays_nobody_and_loses_its_connection() {
     let mut world = World::with(StreamSettings {
+        // What ends it is what piles up, however slow the machine is.
+        write_timeout: Duration::from_secs(600),
         max_connections: 64,
         ..StreamSettings::default()
     });
@@ -239,8 +241,10 @@ async fn a_reader_that_does_not_read_delays_nobody_and_loses_its_connection() {
     let mut sent = 0;
     while world.counted("slow") == 0 {
         assert!(sent < 1024, "64 MB are nowhere");
-        world.sockets.send(slow_flow, large.clone());
-        sent += 1;
+        for _ in 0..4 {
+            world.sockets.send(slow_flow, large.clone());
+            sent += 1;
+        }
         assert!(world.sockets.queued_bytes() <= QUEUE_BYTES);
         // The other one's answer waits for nothing of all that.
         world.sockets.send(quick_flow, Bytes::from_static(b"quick"));
@@ -268,7 +272,8 @@ async fn writing_that_gets_nowhere_ends_the_connection() {
     slow.write_all(message("slow", "").as_bytes()).expect("written");
     let (flow, _) = world.next().await;
     while world.sockets.has_connections() {
-        if world.sockets.queued_bytes() < QUEUE_BYTES / 2 {
+        // As much as there is room for: the socket's buffers are to be full long before the kernel gives up on its own.
+        while world.sockets.has_connections() && world.sockets.queued_bytes() < QUEUE_BYTES / 2 {
             world.sockets.send(flow, Bytes::from(vec![b'x'; 64 * 1024]));
         }
         world.turn().await;
