@@ -85,7 +85,7 @@ impl Default for Options {
             collect: Duration::from_millis(2),
             queue: 1 << 16,
             attempt_days: 35,
-            checkpoint_records: 400_000,
+            checkpoint_records: 200_000,
             checkpoint_every: Duration::from_secs(300),
             clock: Utc::now,
             metrics: None,
@@ -134,7 +134,7 @@ struct Core {
 }
 
 impl EmbeddedLedger {
-    /// Folder of the journal below [`Options::path`]; [`super::records`] reads it.
+    /// Folder of the journal below [`Options::path`]; [`crate::journal::read`] and [`super::body::read`] read it.
     pub fn journal_folder(path: &Path) -> PathBuf {
         path.join("journal")
     }

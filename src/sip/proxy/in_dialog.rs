@@ -87,7 +87,14 @@ impl Proxy {
     fn prove(&self, arrival: &Arrival) -> Option<Proof> {
         // Trunks are not judged, and may rename a party during a call.
         let checked = !matches!(arrival.peer, Peer::Trunk(_));
-        record_route::prove(&self.core.keys, &self.routed.routing.plan, &arrival.message, checked)
+        let proof = record_route::prove(&self.core.keys, &self.routed.routing.plan, &arrival.message, checked)?;
+        // The side it speaks for is the side it is on: who swaps From and To does not become the other party.
+        let from_caller = match arrival.peer {
+            Peer::Source(_) => proof.dialog.outbound,
+            Peer::Trunk(_) => !proof.dialog.outbound,
+            Peer::Unknown => proof.from_caller,
+        };
+        (proof.from_caller == from_caller).then_some(proof)
     }
 }
 

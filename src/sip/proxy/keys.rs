@@ -106,10 +106,11 @@ impl Keys {
             .short()
     }
 
-    fn stamp_mac(&self, instance: u32, unique: u64, call_id: &str, number: u32) -> u64 {
+    fn stamp_mac(&self, instance: u32, unique: u64, loop_hash: u64, call_id: &str, number: u32) -> u64 {
         self.fields(Use::Stamp)
             .add(&instance.to_le_bytes())
             .add(&unique.to_le_bytes())
+            .add(&loop_hash.to_le_bytes())
             .add(call_id.as_bytes())
             .add(&number.to_le_bytes())
             .short()
@@ -123,7 +124,7 @@ impl Keys {
 
     /// Writes the branch of a request with that Call-ID and CSeq.
     pub(super) fn push_branch_of(&self, out: &mut String, unique: u64, loop_hash: u64, call_id: &str, number: u32) {
-        let mac = self.stamp_mac(self.instance, unique, call_id, number);
+        let mac = self.stamp_mac(self.instance, unique, loop_hash, call_id, number);
         let instance = self.instance;
         // Writing into a string cannot fail.
         let _ = write!(
@@ -132,10 +133,11 @@ impl Keys {
         );
     }
 
-    /// Was the message, a response, caused by a request that some process with our secret sent?
+    /// Was the message, a response, caused by a request that some process with our secret sent? The whole branch is held to it
+    /// (RFC 3261 §17.1.3).
     pub(super) fn is_ours(&self, stamp: &Stamp, message: &Message) -> bool {
         let number = message.cseq().map_or(0, |cseq| cseq.number);
-        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, message.call_id(), number)
+        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, stamp.loop_hash, message.call_id(), number)
     }
 }
 
@@ -203,6 +205,8 @@ mod tests {
         assert_eq!((stamp.instance, stamp.unique, stamp.loop_hash), (0xabcd, 5, 6));
         assert!(keys.is_ours(&stamp, &message("c1")));
         assert!(!keys.is_ours(&stamp, &message("c2")));
+        let altered = Stamp { loop_hash: 7, ..stamp };
+        assert!(!keys.is_ours(&altered, &message("c1")));
         assert!(!Keys::new(&[4; 32], 0xabcd).is_ours(&stamp, &message("c1")));
         assert!(
             Keys::new(&[3; 32], 1).is_ours(&stamp, &message("c1")),

@@ -32,7 +32,7 @@ use bytes::Bytes;
 
 use rustc_hash::FxHashMap;
 
-use super::message::{Message, Method, ParseError, Response};
+use super::message::{Header, Message, Method, ParseError, Response};
 use super::peer::{Peer, Peers};
 use super::transaction::client::ClientAction;
 use super::transaction::earliest;
@@ -311,6 +311,10 @@ impl Proxy {
             return;
         };
         if !self.core.keys.is_ours(&stamp, response) {
+            return;
+        }
+        // RFC 3261 §16.7 step 3: without a further Via it is meant for us, and we asked nothing but CANCEL.
+        if response.method() != Method::Cancel && response.values(Header::Via).nth(1).is_none() {
             return;
         }
         let id = context.id;

@@ -1,5 +1,7 @@
 //! Crashes, damaged views, failing writes, and the second process.
 
+use std::sync::mpsc::TryRecvError;
+
 use super::*;
 
 /// Some calls on a few numbers, a view in the middle.
@@ -156,15 +158,13 @@ fn only_the_newest_damaged_views_are_kept() {
 fn every_acknowledged_reservation_is_in_a_copy_taken_at_any_moment() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
-    let done = AtomicBool::new(false);
     let acknowledged = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        let (ledger, done, acknowledged) = (&ledger, &done, &acknowledged);
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let (ledger, acknowledged) = (&ledger, &acknowledged);
         scope.spawn(move || {
-            for call in 0..u64::MAX {
-                if done.load(Ordering::Relaxed) {
-                    return;
-                }
+            // Until the other end is dropped, also by a failure over there.
+            for call in (0..).take_while(|_| stopped.try_recv() == Err(TryRecvError::Empty)) {
                 let key = key(call % 300);
                 if let Reserved::Granted(id) = reserve(ledger, key, hours(1), call + 1) {
                     acknowledged.lock().unwrap().push((key, id));
@@ -185,17 +185,13 @@ fn every_acknowledged_reservation_is_in_a_copy_taken_at_any_moment() {
             let again = open(copied.path());
             for (key, id) in &before {
                 let known = again.core.with_page(key.callee, |page| page.get(*key));
-                let plain = known.plain.len();
-                assert!(
-                    plain > 0 || known.marks.iter().any(|mark| mark.id == id.0),
-                    "round {round}: attempt {} is missing",
-                    id.0
-                );
+                let found = known.marks.iter().any(|mark| mark.id == id.0);
+                assert!(found, "round {round}: attempt {} is missing", id.0);
             }
             let counted = (0..300).map(|callee| history(&again, key(callee)).attempts.len()).max();
             assert!(counted <= Some(4), "round {round}");
         }
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
     });
 }
 
@@ -211,16 +207,21 @@ fn failed_write_stops_acknowledgements_and_what_was_asked_still_counts() {
     ledger.checkpoint().unwrap();
     // The next segment has no folder to be made in.
     fs::rename(folder.path().join("journal"), folder.path().join("elsewhere")).unwrap();
-    let mut failed = None;
-    for call in 2..2000 {
-        if wait(ledger.reserve(ask(key(call), hours(1), call))).is_err() {
-            failed = Some(call);
-            break;
+    let mut failed = 0;
+    for burst in 0..20 {
+        let calls = 2 + burst * 100..102 + burst * 100;
+        let answers: Vec<_> = calls
+            .map(|call| (call, ledger.reserve(ask(key(call), hours(1), call))))
+            .collect();
+        for (call, answer) in answers {
+            // Taken before the write failed: it may have been written all the same, so it counts. Not taken: it does not.
+            let taken = matches!(answer, Answer::Later(_));
+            failed += usize::from(wait(answer).is_err());
+            assert_eq!(history(&ledger, key(call)).attempts.len(), usize::from(taken));
         }
     }
-    let failed = failed.expect("a write fails at the latest when the segment is full");
+    assert!(failed > 0, "a write fails at the latest when the segment is full");
     assert!(ledger.health().is_err());
-    assert_eq!(history(&ledger, key(failed)).attempts.len(), 1);
     assert!(matches!(
         wait(ledger.reserve(ask(key(5000), hours(1), 1))),
         Err(StoreError::Write(_))
