@@ -58,6 +58,8 @@ impl Proxy {
             message.method(),
             Method::Message | Method::Refer | Method::Subscribe | Method::Publish
         );
+        // Method names are case-sensitive (RFC 3261 §7.1), so `invite` is no INVITE and is not judged; a lenient trunk might ring for it.
+        let dialogless = dialogless || (!is_invite && message.method_name().eq_ignore_ascii_case("INVITE"));
         if dialogless && source.canvasses {
             return self.core.reply(&arrival, 405, &[("Allow", ALLOW)]);
         }

@@ -180,7 +180,7 @@ fn a_loop_is_482_and_a_spiral_is_none() {
 
 #[test]
 fn canvassing_sources_send_nothing_else_out_of_a_dialog() {
-    for method in ["MESSAGE", "REFER", "SUBSCRIBE", "PUBLISH"] {
+    for method in ["MESSAGE", "REFER", "SUBSCRIBE", "PUBLISH", "invite", "Invite"] {
         let mut rig = Rig::new();
         rig.receive(PBX, plain(method, "sip:0612345678@h", ""));
         let refusal = rig.last_to(PBX);
