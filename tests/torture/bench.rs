@@ -113,7 +113,7 @@ impl Bench {
     }
 
     /// The trunk sends.
-    pub fn from_trunk(&mut self, bytes: Bytes) {
+    pub fn trunk_sends(&mut self, bytes: Bytes) {
         let flow = Flow {
             remote: address(TRUNK),
             ..Link::Udp.flow()
@@ -166,7 +166,7 @@ impl Bench {
 
     /// The trunk answers, and the answer reaches the source as it was but for our Via.
     pub fn answer_comes_back(&mut self, name: &str, link: Link, original: &Message, onward: &Message) {
-        self.from_trunk(response(onward, "486 Busy Here", ";tag=trunk", ""));
+        self.trunk_sends(response(onward, "486 Busy Here", ";tag=trunk", ""));
         let mut sent = self.take();
         let (flow, bytes) = sent.pop().unwrap_or_else(|| panic!("{name}: no answer came back"));
         assert_eq!(flow.remote.ip(), link.source().ip(), "{name}");
@@ -198,7 +198,7 @@ impl Bench {
         self.deliver(link, Bytes::from(invite));
         let onward = self.one_request(name);
         let tag = request.to().and_then(|to| to.tag()).unwrap_or_default();
-        self.from_trunk(response(&onward, "200 OK", &format!(";tag={tag}"), ""));
+        self.trunk_sends(response(&onward, "200 OK", &format!(";tag={tag}"), ""));
         let sent = self.take();
         assert_eq!(sent.len(), 1, "{name}: {sent:?}");
         let answer = Message::parse(sent[0].1.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -234,7 +234,7 @@ impl Bench {
 
     /// The request has had no final answer: a proper one still goes back.
     pub fn still_waits(&mut self, name: &str, onward: &Message) {
-        self.from_trunk(response(onward, "200 OK", ";tag=trunk", ""));
+        self.trunk_sends(response(onward, "200 OK", ";tag=trunk", ""));
         let sent = self.take();
         assert_eq!(sent.len(), 1, "{name}: {sent:?}");
         assert!(sent[0].1.starts_with(b"SIP/2.0 200 "), "{name}: {sent:?}");

@@ -175,39 +175,31 @@ fn in_dialog(name: &str, link: Link, raw: &Bytes) {
 
 fn response(name: &str, raw: &Bytes, relayed: Option<u16>) {
     let mut bench = Bench::new();
-    bench.from_trunk(raw.clone());
+    bench.trunk_sends(raw.clone());
     bench.expect_silence(name);
     let onward = bench.wait_for_answer(name, raw);
     // As the trunk would: our Via on top, and where the message has no second one, that of the request below it.
     let below = usize::from(raw.windows(6).filter(|window| window == b"\r\nVia:").count() == 1);
     let vias: Vec<&str> = onward.values(Header::Via).take(1 + below).collect();
-    bench.from_trunk(with_topmost_via(raw, &vias.join(", ")));
+    bench.trunk_sends(with_topmost_via(raw, &vias.join(", ")));
     let sent = bench.take();
-    match relayed {
-        Some(status) => {
-            let [(flow, bytes)] = &sent[..] else {
-                panic!("{name}: expected the response, got {sent:?}");
-            };
-            assert_eq!(
-                flow.remote,
-                Link::Udp.source(),
-                "{name}: to whom sent the request, whatever the Vias say"
-            );
-            assert!(bytes.starts_with(format!("SIP/2.0 {status} ").as_bytes()), "{name}");
-            let phrase = raw.split(|byte| *byte == b'\r').next();
-            assert_eq!(
-                bytes.split(|byte| *byte == b'\r').next(),
-                phrase,
-                "{name}: the phrase is as it was"
-            );
-            let (came, went) = (Message::parse(raw.clone()), Message::parse(bytes.clone()));
-            assert_eq!(came.expect(name).body(), went.expect(name).body(), "{name}");
-        }
-        None => {
-            assert!(sent.is_empty(), "{name}: {sent:?}");
-            bench.still_waits(name, &onward);
-        }
-    }
+    let Some(status) = relayed else {
+        assert!(sent.is_empty(), "{name}: {sent:?}");
+        return bench.still_waits(name, &onward);
+    };
+    let [(flow, bytes)] = &sent[..] else {
+        panic!("{name}: expected the response, got {sent:?}");
+    };
+    assert_eq!(
+        flow.remote,
+        Link::Udp.source(),
+        "{name}: to whom sent the request, whatever the Vias say"
+    );
+    let line = |message: &Bytes| message.split(|byte| *byte == b'\r').next().map(<[u8]>::to_vec);
+    assert!(bytes.starts_with(format!("SIP/2.0 {status} ").as_bytes()), "{name}");
+    assert_eq!(line(bytes), line(raw), "{name}: the phrase is as it was");
+    let (came, went) = (Message::parse(raw.clone()), Message::parse(bytes.clone()));
+    assert_eq!(came.expect(name).body(), went.expect(name).body(), "{name}");
 }
 
 /// With the first Via line replaced.

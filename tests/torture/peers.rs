@@ -30,7 +30,7 @@ fn passes_from(name: &str, port: u16) -> (Bench, Message, Message) {
 
 /// Where the trunk's answer goes.
 fn answered_to(bench: &mut Bench, onward: &Message) -> (SocketAddr, Message) {
-    bench.from_trunk(response(onward, "180 Ringing", ";tag=trunk", ""));
+    bench.trunk_sends(response(onward, "180 Ringing", ";tag=trunk", ""));
     let (flow, bytes) = bench.take().pop().expect("the answer");
     (flow.remote, Message::parse(bytes).expect("an answer"))
 }
@@ -59,7 +59,7 @@ fn behind_a_nat_answers_go_where_the_request_came_from() {
     assert_eq!(answer.via().and_then(|via| via.param("rport")), Some("40112"));
     // To a private Contact of the callee too.
     let contact = "Contact: <sip:callee@10.7.7.7:5080>\r\n";
-    bench.from_trunk(response(&onward, "200 OK", ";tag=trunk", contact));
+    bench.trunk_sends(response(&onward, "200 OK", ";tag=trunk", contact));
     let (flow, bytes) = bench.take().pop().expect("the answer");
     assert_eq!(flow.remote.to_string(), "192.0.2.10:40112");
     let answer = Message::parse(bytes).expect("an answer");
@@ -213,7 +213,7 @@ fn a_call_without_hops_gets_483() {
 fn an_answer_without_a_to_tag_comes_back_all_the_same() {
     for line in ["180 Ringing", "200 OK"] {
         let (mut bench, original, onward) = passes("odd-behind-nat");
-        bench.from_trunk(response(&onward, line, "", ""));
+        bench.trunk_sends(response(&onward, line, "", ""));
         let (_, bytes) = bench.take().pop().expect("the answer");
         let answer = Message::parse(bytes).expect("an answer");
         assert_eq!(

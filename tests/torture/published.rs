@@ -446,7 +446,8 @@ fn mended(raw: &[u8]) -> Bytes {
     let mut mended = String::new();
     for line in head.lines() {
         if line.starts_with("Content-Length:") {
-            mended.push_str(&format!("Content-Length: {}", body.len()));
+            mended.push_str("Content-Length: ");
+            mended.push_str(&body.len().to_string());
         } else {
             mended.push_str(line);
         }

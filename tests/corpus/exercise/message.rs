@@ -133,7 +133,10 @@ fn every_edit(message: &Message, value: &str, out: &mut BytesMut) {
         Err(error) => {
             // The name to remove may be that of a header that every message needs.
             let removed = matches!(error.cause, ParseCause::Missing(_) | ParseCause::ContentLength);
-            return if removed { () } else { within_bounds(&error) };
+            if !removed {
+                within_bounds(&error);
+            }
+            return;
         }
     };
     if edited.body().len() == message.body().len() {

@@ -12,8 +12,11 @@ pub mod number;
 pub mod proxy;
 pub mod uri;
 
+/// Puts a reader through one input.
+pub type Exercise = fn(&[u8]);
+
 /// Every reader with its name, which is that of its fuzz target and of its folder of the corpus.
-pub const ALL: [(&str, fn(&[u8])); 9] = [
+pub const ALL: [(&str, Exercise); 9] = [
     ("message", message::message),
     ("uri", uri::uri),
     ("number", number::number),

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use clapet::gate::{Decision, NumberRange};
 use clapet::law::Law;
 use clapet::numbering::E164;
-use clapet::rules::{Reason, Verdict};
+use clapet::rules::{Reason, Reasons, Verdict};
 use clapet::sip::message::{Header, Message, Method};
 use clapet::sip::peer::{Matcher, NumberFormat, Peers, Source, Target, Trunk, TrustedHeaders};
 use clapet::sip::proxy::{AskId, Listener, Output, Proxy, Routing, Settings};
@@ -32,7 +32,7 @@ use clapet::telemetry::Metrics;
 /// | `x` | the last thing sent to the trunk could not be delivered |
 pub fn proxy(input: &[u8]) {
     let mut bench = Bench::new();
-    for event in input.split(|byte| *byte == EVENT).take(MAX_EVENTS) {
+    for event in input.split(|byte| *byte == EVENT).take(MAX_EVENTS.into()) {
         if let [what, bytes @ ..] = event {
             bench.happen(*what, bytes);
         }
@@ -43,7 +43,7 @@ pub fn proxy(input: &[u8]) {
 /// Separates events: no byte of UTF-8.
 pub const EVENT: u8 = 0xff;
 
-const MAX_EVENTS: usize = 24;
+const MAX_EVENTS: u8 = 24;
 
 struct Bench {
     proxy: Proxy,
@@ -70,8 +70,8 @@ impl Bench {
 
     fn happen(&mut self, what: u8, bytes: &[u8]) {
         match what {
-            b's' => self.from_source(Transport::Udp, Bytes::copy_from_slice(bytes)),
-            b'S' => self.from_source(Transport::Tcp, Bytes::copy_from_slice(bytes)),
+            b's' => self.source_sends(Transport::Udp, Bytes::copy_from_slice(bytes)),
+            b'S' => self.source_sends(Transport::Tcp, Bytes::copy_from_slice(bytes)),
             b't' => self.receive(flow(TRUNK, Transport::Udp), Bytes::copy_from_slice(bytes)),
             b'u' => self.receive(flow(STRANGER, Transport::Udp), Bytes::copy_from_slice(bytes)),
             b'r' => self.respond(bytes),
@@ -92,14 +92,14 @@ impl Bench {
                 if let Some((flow, _)) = self.forwarded {
                     let now = self.now();
                     self.proxy.send_failed(now, flow);
-                    self.collect(MAX_EVENTS * EACH);
+                    self.collect(usize::from(MAX_EVENTS) * EACH);
                 }
             }
             _ => {}
         }
     }
 
-    fn from_source(&mut self, transport: Transport, bytes: Bytes) {
+    fn source_sends(&mut self, transport: Transport, bytes: Bytes) {
         if let Ok(message) = Message::parse(bytes.clone())
             && message.is_request()
         {
@@ -190,7 +190,7 @@ impl Bench {
             self.passed = self.passed.max(due);
             let now = self.now();
             self.proxy.timeout(now);
-            self.collect(MAX_EVENTS * EACH);
+            self.collect(usize::from(MAX_EVENTS) * EACH);
         }
         self.passed = until;
     }
@@ -221,7 +221,7 @@ impl Bench {
         }
         let transactions = transactions();
         assert!(
-            (0..=2 * MAX_EVENTS as i64).contains(&transactions),
+            (0..=2 * i64::from(MAX_EVENTS)).contains(&transactions),
             "{transactions} transactions"
         );
     }
@@ -381,7 +381,7 @@ fn decision(allowed: bool) -> Decision {
     let mut verdict = Verdict {
         allowed: true,
         reason: None,
-        reasons: Default::default(),
+        reasons: Reasons::new(),
         attempts_left: None,
         next_allowed: None,
         valid_until: None,
