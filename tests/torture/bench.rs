@@ -52,11 +52,7 @@ impl Link {
     }
 
     fn flow(self) -> Flow {
-        Flow {
-            listener: ListenerId(self as u16),
-            transport: self.transport(),
-            remote: self.source(),
-        }
+        Flow::new(ListenerId(self as u16), self.transport(), self.source())
     }
 }
 

@@ -300,11 +300,8 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn flow(remote: &str, transport: Transport) -> Flow {
-    Flow {
-        listener: ListenerId(u16::from(transport == Transport::Tcp)),
-        transport,
-        remote: address(remote),
-    }
+    let listener = ListenerId(u16::from(transport == Transport::Tcp));
+    Flow::new(listener, transport, address(remote))
 }
 
 fn settings() -> Settings {
