@@ -56,41 +56,15 @@ impl InviteCounters {
 }
 
 /// `attempts_total` by outcome.
-pub(super) struct AttemptCounters([IntCounter; OUTCOMES.len()]);
+pub(super) struct AttemptCounters([IntCounter; Outcome::ALL.len()]);
 
 impl AttemptCounters {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        Self(OUTCOMES.map(|outcome| metrics.attempts.with_label_values(&[name(outcome)])))
+        Self(Outcome::ALL.map(|outcome| metrics.attempts.with_label_values(&[outcome.code()])))
     }
 
     pub(super) fn count(&self, outcome: Outcome) {
         self.0[outcome as usize].inc();
-    }
-}
-
-/// In the order in which they are declared.
-const OUTCOMES: [Outcome; 8] = [
-    Outcome::Answered,
-    Outcome::NoAnswer,
-    Outcome::Busy,
-    Outcome::Cancelled,
-    Outcome::Rejected,
-    Outcome::Failed,
-    Outcome::Unsent,
-    Outcome::Abandoned,
-];
-
-/// As the import files and the journal spell it.
-const fn name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered => "answered",
-        Outcome::NoAnswer => "no-answer",
-        Outcome::Busy => "busy",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Rejected => "rejected",
-        Outcome::Failed => "failed",
-        Outcome::Unsent => "unsent",
-        Outcome::Abandoned => "abandoned",
     }
 }
 
@@ -102,11 +76,11 @@ mod tests {
     fn every_outcome_has_its_own_counter() {
         let metrics = Metrics::new().unwrap();
         let counters = AttemptCounters::new(&metrics);
-        for (position, outcome) in OUTCOMES.into_iter().enumerate() {
+        for (position, outcome) in Outcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, position);
-            assert_eq!(serde_json::to_value(outcome).unwrap(), name(outcome));
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.code());
             counters.count(outcome);
-            assert_eq!(metrics.attempts.with_label_values(&[name(outcome)]).get(), 1);
+            assert_eq!(metrics.attempts.with_label_values(&[outcome.code()]).get(), 1);
         }
     }
 }

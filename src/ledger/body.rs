@@ -83,7 +83,7 @@ pub fn attempt(callee: E164, meta: &AttemptMeta) -> Vec<u8> {
 /// The body of a settlement.
 pub fn settlement(callee: E164, id: AttemptId, outcome: Outcome) -> Vec<u8> {
     let mut e = Encoder::array_of(3);
-    e.uint(callee.get()).uint(id.0).text(outcome_code(outcome));
+    e.uint(callee.get()).uint(id.0).text(outcome.code());
     e.finish()
 }
 
@@ -173,7 +173,7 @@ pub fn entry(entry: &Entry, import: Option<Import>) -> (Kind, u32, Vec<u8>) {
         } => {
             let mut e = begin(4);
             e.uint(key.callee.get()).int(at.timestamp_micros());
-            e.text(outcome_code(*outcome)).text(source);
+            e.text(outcome.code()).text(source);
             (Kind::Attempt, key.siren.0, e.finish())
         }
         Entry::Range(range) => {
@@ -412,36 +412,10 @@ fn read_entry(d: &mut Decoder, kind: Kind, siren: Siren) -> Result<Entry, BodyEr
     })
 }
 
-/// An outcome's code, as in the journal and the exports.
-pub const fn outcome_code(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered => "answered",
-        Outcome::NoAnswer => "no-answer",
-        Outcome::Busy => "busy",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Rejected => "rejected",
-        Outcome::Failed => "failed",
-        Outcome::Unsent => "unsent",
-        Outcome::Abandoned => "abandoned",
-    }
-}
-
-/// Every outcome; the position is its number in the view.
-pub(super) const OUTCOMES: [Outcome; 8] = [
-    Outcome::Answered,
-    Outcome::NoAnswer,
-    Outcome::Busy,
-    Outcome::Cancelled,
-    Outcome::Rejected,
-    Outcome::Failed,
-    Outcome::Unsent,
-    Outcome::Abandoned,
-];
-
 fn outcome_of(code: &str) -> Result<Outcome, BodyError> {
-    OUTCOMES
+    Outcome::ALL
         .into_iter()
-        .find(|outcome| outcome_code(*outcome) == code)
+        .find(|outcome| outcome.code() == code)
         .ok_or(BodyError::Unknown)
 }
 

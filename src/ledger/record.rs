@@ -29,6 +29,32 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order of their declaration; the position is the number in the ledger's view, so that the order stays.
+    pub const ALL: [Self; 8] = [
+        Self::Answered,
+        Self::NoAnswer,
+        Self::Busy,
+        Self::Cancelled,
+        Self::Rejected,
+        Self::Failed,
+        Self::Unsent,
+        Self::Abandoned,
+    ];
+
+    /// As the import files, the journal and the metrics spell it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NoAnswer => "no-answer",
+            Self::Busy => "busy",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Unsent => "unsent",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
     /// Does an attempt with this outcome count (contract, "What counts")?
     pub const fn counts(self) -> bool {
         !matches!(self, Outcome::Failed | Outcome::Unsent)

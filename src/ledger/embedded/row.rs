@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use smallvec::SmallVec;
 
-use super::super::body::{self, OUTCOMES};
+use super::super::body;
 use super::super::record::{Entry, Outcome};
 use crate::rules::{Consent, ConsentScope, Contract};
 
@@ -396,14 +396,14 @@ impl Row {
                 at: r.seconds()?,
                 settled: match r.byte()? {
                     u8::MAX => None,
-                    outcome => Some((*OUTCOMES.get(usize::from(outcome))?, r.seconds()?)).map(|(o, at)| (at, o)),
+                    outcome => Some((*Outcome::ALL.get(usize::from(outcome))?, r.seconds()?)).map(|(o, at)| (at, o)),
                 },
             });
         }
         for _ in 0..r.count(flags & HAS_IMPORTED)? {
             row.imported.push(Imported {
                 at: r.seconds()?,
-                outcome: *OUTCOMES.get(usize::from(r.byte()?))?,
+                outcome: *Outcome::ALL.get(usize::from(r.byte()?))?,
                 source: r.fixed()?,
             });
         }
@@ -446,7 +446,7 @@ fn write_consent(out: &mut Vec<u8>, consent: &Consent) {
 }
 
 fn outcome_number(outcome: Outcome) -> u8 {
-    let place = OUTCOMES.iter().position(|one| *one == outcome);
+    let place = Outcome::ALL.iter().position(|one| *one == outcome);
     u8::try_from(place.unwrap_or_default()).unwrap_or_default()
 }
 

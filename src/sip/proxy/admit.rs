@@ -54,13 +54,13 @@ impl Proxy {
         if message.method() == Method::Options && self.is_for_us(message) {
             return self.answer_options(&arrival);
         }
-        let dialogless = matches!(
-            message.method(),
-            Method::Message | Method::Refer | Method::Subscribe | Method::Publish
-        );
-        // Method names are case-sensitive (RFC 3261 §7.1), so `invite` is no INVITE and is not judged; a lenient trunk might ring for it.
-        let dialogless = dialogless || (!is_invite && message.method_name().eq_ignore_ascii_case("INVITE"));
-        if dialogless && source.canvasses {
+        let unjudged = match message.method() {
+            Method::Message | Method::Refer | Method::Subscribe | Method::Publish => true,
+            // Names are case-sensitive (RFC 3261 §7.1), so `invite` is no INVITE and would not be judged; a lenient trunk might ring for it.
+            Method::Other => message.method_name().eq_ignore_ascii_case("INVITE"),
+            _ => false,
+        };
+        if unjudged && source.canvasses {
             return self.core.reply(&arrival, 405, &[("Allow", ALLOW)]);
         }
         let loop_hash = self.loop_hash(message, arrival.peer);

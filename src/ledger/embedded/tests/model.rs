@@ -39,7 +39,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let outcome = prop::sample::select(crate::ledger::body::OUTCOMES.to_vec());
+    let outcome = prop::sample::select(Outcome::ALL.to_vec());
     prop_oneof![
         8 => (0..4u64).prop_map(|callee| Step::Reserve { callee }),
         6 => (any::<prop::sample::Index>(), outcome).prop_map(|(attempt, outcome)| Step::Settle { attempt, outcome }),
