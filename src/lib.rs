@@ -3,6 +3,7 @@
 //! The rooms, in the order of dependence: a module uses only those above it in this list.
 //! `ARCHITECTURE.md` tells what each holds and what it must not do.
 
+mod failpoint;
 mod locate;
 
 pub mod numbering;
@@ -18,6 +19,8 @@ pub mod journal;
 pub mod ledger;
 
 pub mod screening;
+
+pub mod evidence;
 
 pub mod gate;
 

@@ -142,6 +142,7 @@ fn peers() -> Peers {
         refuse_with: 403,
         redress: None,
         canvasses: true,
+        access: clapet::sip::peer::Access::default(),
     };
     let target = Target {
         uri: "sip:127.0.0.1:5090".into(),
@@ -152,6 +153,8 @@ fn peers() -> Peers {
         id: "carrier".into(),
         target,
         addresses: vec![matcher(Some(5090))],
+        places: Vec::new(),
+        watch: clapet::sip::peer::Watch::default(),
         priority: 1,
         weight: 10,
         number_format: NumberFormat::AsDialled,

@@ -7,6 +7,7 @@
 mod access;
 mod decision;
 mod erasure;
+mod evidence;
 mod listen;
 mod problem;
 mod routes;

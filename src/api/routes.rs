@@ -38,6 +38,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         .route("/v1/decisions", post(decisions))
         .route("/v1/forget", post(forget))
         .route("/v1/reload", post(reload))
+        .route("/v1/journal/checkpoint", post(super::evidence::checkpoint))
         .layer(from_fn(within));
     quick
         .route("/v1/imports/{kind}", post(super::upload::imports))

@@ -3,13 +3,16 @@
 //! What touches the store goes through the running server's Unix socket where one holds the store, and opens it itself otherwise
 //! (`store::reach`).
 
+mod backup;
 mod check;
 mod client;
 mod decide;
+mod export;
 mod forget;
 mod import;
 mod journal;
 mod output;
+mod sign;
 mod store;
 mod words;
 
@@ -67,6 +70,21 @@ enum Command {
     Decide(decide::Asked),
     /// Load a file. Exit: 0 all, 1 some lines rejected (into FILE.rejected), 2 nothing loaded
     Import(import::Asked),
+    /// Write one professional's records to stdout, or with their proofs into a bundle
+    Export(export::Asked),
+    /// Copy the store, also while a server runs, and verify the copy
+    Backup {
+        /// Empty, or not there yet
+        dir: PathBuf,
+    },
+    /// Put a backup in the place of the store, which no process may hold; a store that is there is kept beside it
+    Restore {
+        /// What `clapet backup` wrote
+        dir: PathBuf,
+        /// Also where the store that is there holds newer calls, which are then forgotten
+        #[arg(long)]
+        force: bool,
+    },
     /// The journal of evidence
     Journal {
         #[command(subcommand)]
@@ -84,8 +102,11 @@ enum Command {
 enum Journal {
     /// Check the hash chain and name the first broken record. Exit: 0 whole, 1 broken
     Verify {
-        /// The journal's folder; default: that of the configured store
+        /// The folder of a journal or of an exported bundle; default: the journal of the configured store
         path: Option<PathBuf>,
+        /// Public key that you trust, in hexadecimal, from another place than a bundle
+        #[arg(long, value_name = "HEX")]
+        key: Vec<String>,
     },
 }
 
@@ -161,14 +182,17 @@ fn command(cli: Cli) -> Result<u8, Failure> {
         Command::Decide(asked) => decide::run(asked, &read()?, json),
         Command::Import(asked) => import::run(&asked, &read()?, json),
         Command::Journal {
-            command: Journal::Verify { path },
+            command: Journal::Verify { path, key },
         } => {
             let path = match path {
                 Some(path) => path,
                 None => read()?.store.path.join("journal"),
             };
-            journal::verify(&path, json)
+            journal::verify(&path, &key, json)
         }
+        Command::Export(asked) => export::run(&asked, &read()?, json),
+        Command::Backup { dir } => backup::backup(&dir, &read()?, json),
+        Command::Restore { dir, force } => backup::restore(&dir, force, &read()?, json),
         Command::Forget { number } => forget::run(&number, &read()?, json),
     }
 }

@@ -49,6 +49,9 @@ struct Store {
     durability: &'static str,
     answer_within: String,
     path: std::path::PathBuf,
+    segment_mib: u64,
+    cold_after_days: u32,
+    retention_days: crate::ledger::Retention,
 }
 
 #[derive(Serialize)]
@@ -103,6 +106,9 @@ struct OwnFrequency {
 struct Source<'c> {
     id: &'c str,
     addresses: Vec<String>,
+    digest: Option<Digest<'c>>,
+    rate: Option<Rate>,
+    concurrent_calls: Option<u32>,
     professionals: Vec<&'c str>,
     dialling: Dialling,
     purpose: Purpose,
@@ -117,10 +123,32 @@ struct Source<'c> {
 }
 
 #[derive(Serialize)]
+struct Digest<'c> {
+    realm: &'c str,
+    username: &'c str,
+    ha1: &'static str,
+    ha1_md5: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Rate {
+    calls_per_second: u32,
+    burst: u32,
+}
+
+#[derive(Serialize)]
+struct Options {
+    every: String,
+    fail_after: u8,
+    up_after: u8,
+}
+
+#[derive(Serialize)]
 struct Trunk<'c> {
     id: &'c str,
     target: &'c str,
     addresses: Vec<String>,
+    options: Option<Options>,
     priority: u16,
     weight: u16,
     number_format: &'static str,
@@ -148,6 +176,9 @@ fn whole(config: &Config) -> Whole<'_> {
             durability: if config.store.strict { "strict" } else { "interval" },
             answer_within: span(config.answer_within),
             path: config.store.path.clone(),
+            segment_mib: config.store.segment_bytes >> 20,
+            cold_after_days: config.store.cold_after,
+            retention_days: config.store.retention,
         },
         api: Api {
             listen: config.api.listen.to_string(),
@@ -214,6 +245,17 @@ fn source(config: &Config, at: usize) -> Source<'_> {
     Source {
         id: &policy.id,
         addresses: peer.addresses.iter().map(matcher).collect(),
+        digest: peer.access.digest.as_ref().map(|digest| Digest {
+            realm: &digest.realm,
+            username: &digest.username,
+            ha1: MASK,
+            ha1_md5: (digest.sha256.is_some() && digest.md5.is_some()).then_some(MASK),
+        }),
+        rate: peer.access.rate.map(|rate| Rate {
+            calls_per_second: rate.per_second,
+            burst: rate.burst,
+        }),
+        concurrent_calls: peer.access.concurrent_calls,
         professionals: policy.professionals.iter().map(professional).collect(),
         dialling: policy.dialling,
         purpose: policy.purpose,
@@ -241,6 +283,11 @@ fn trunk(trunk: &crate::sip::peer::Trunk) -> Trunk<'_> {
         id: &trunk.id,
         target: &trunk.target.uri,
         addresses: trunk.addresses.iter().map(matcher).collect(),
+        options: trunk.watch.options.map(|options| Options {
+            every: span(options.every),
+            fail_after: options.fail_after,
+            up_after: options.up_after,
+        }),
         priority: trunk.priority,
         weight: trunk.weight,
         number_format: number_format_name(trunk.number_format),

@@ -3,12 +3,14 @@
 //! Every mistake is told with file, line, dotted key and what was expected, all of them at once. Names in the file are the
 //! contract's. Nothing here starts anything; the one thing that leaves the machine is the look-up of a trunk's host name.
 
+mod access;
 mod effective;
 mod parties;
 mod ranges;
 mod section;
 mod server;
 mod values;
+mod watch;
 
 use std::fmt;
 use std::io::Read as _;

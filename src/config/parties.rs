@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::access::access;
 use super::ranges;
 use super::section::{Faults, Section};
 use super::server::{BUILT, SipRead, not_built};
-use super::values::{
-    HeaderName, Id, MatcherText, NumberFormatText, SIP_PORT, SIPS_PORT, SirenText, Url, hex, luhn_holds,
-};
+use super::values::{HeaderName, Id, MatcherText, NumberFormatText, SIP_PORT, SIPS_PORT, SirenText, Url, luhn_holds};
+use super::watch::watch;
 use crate::gate::{Mode, NumberRange, Professional, ProfessionalIndex, SourcePolicy};
 use crate::law::{Frequency, Holidays, Hours, Law, Sector};
 use crate::ledger::Siren;
@@ -213,8 +213,9 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
         let at = table.at();
         let id = table.required::<Id>("id", "\"carrier-a\"");
         let target = table.required::<String>("target", "\"sip:192.0.2.1:5060;transport=udp\"");
-        let target = target.and_then(|target| resolve(&target, sip, faults));
+        let target = target.and_then(|target| resolve(&target, sip, true, faults));
         let (_, mut addresses) = matchers(&mut table);
+        let watch = watch(&mut table);
         let priority: Option<Spanned<u16>> = table.get("priority");
         let weight: Option<Spanned<u16>> = table.get("weight");
         let number_format = table.get::<NumberFormatText>("number_format");
@@ -230,13 +231,15 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
             net: target.address.ip().into(),
             port: Some(target.address.port()),
         };
-        if !addresses.contains(&own) {
+        if !target.address.ip().is_unspecified() && !addresses.contains(&own) {
             addresses.push(own);
         }
         let trunk = Trunk {
             id,
             target,
             addresses,
+            places: Vec::new(),
+            watch,
             priority: priority.map_or(DEFAULT_PRIORITY, Spanned::into_inner),
             weight: weight.map_or(DEFAULT_WEIGHT, Spanned::into_inner),
             number_format: number_format.map_or(NumberFormat::AsDialled, |format| format.into_inner().0),
@@ -275,6 +278,29 @@ pub(super) fn sources(
                 faults.push(at.clone(), message);
             }
         }
+        if let Some(digest) = peer.access.digest.as_ref().filter(|_| peer.addresses.is_empty()) {
+            let alone = |(_, _, other): &&(_, _, Source)| other.addresses.is_empty();
+            let others = read.iter().filter(alone);
+            for (other, account) in others.filter_map(|(_, _, other)| Some((&other.id, other.access.digest.as_ref()?)))
+            {
+                if account.realm != digest.realm {
+                    let message = format!(
+                        "realm {:?}, and source {other} has {:?}: expected one realm for all sources without addresses",
+                        digest.realm, account.realm
+                    );
+                    faults.push(at.clone(), message);
+                } else if account.username == digest.username {
+                    let message = format!("source {other} has the same username: expected one of its own");
+                    faults.push(at.clone(), message);
+                }
+            }
+            if sip.is_some_and(|sip| sip.silence_unknown) {
+                faults.warn(
+                    at.clone(),
+                    "unknown_sources = \"silence\" challenges nobody: only a source that shows credentials unasked is known by them",
+                );
+            }
+        }
         inbound.extend(places.into_iter().map(|(range, at)| (read.len(), range, at)));
         read.push((at, policy, peer));
     }
@@ -292,12 +318,13 @@ fn source(
 ) -> Option<(SourcePolicy, Source)> {
     let faults = table.faults;
     let id = table.required::<Id>("id", "\"bpo-lyon\"");
-    credentials(table);
+    let access = access(table);
+    certificate(table);
     let (count, addresses) = matchers(table);
-    if count == 0 {
+    if count == 0 && access.digest.is_none() {
         table.missing(
             "addresses",
-            "expected at least one address such as `addresses = [\"192.0.2.7\"]`",
+            "expected at least one address such as `addresses = [\"192.0.2.7\"]`, or `digest`",
         );
     }
     let dialling: Option<Spanned<Dialling>> = table.get("dialling");
@@ -350,7 +377,7 @@ fn source(
         }
         _ => {}
     }
-    let target = target.and_then(|target| resolve(&target, sip, faults));
+    let target = target.and_then(|target| resolve(&target, sip, false, faults));
     let refuse_with: Option<Spanned<u16>> = table.get("refuse_with");
     if let Some(status) = refuse_with
         .as_ref()
@@ -393,34 +420,18 @@ fn source(
         // RFC 8688 §3.2.
         redress: redress.map(|url| Arc::from(format!("<{}>;purpose=jwscard", url.get_ref().0))),
         canvasses: matches!(purpose, Purpose::Canvassing | Purpose::Press),
+        access,
     };
     Some((policy, peer))
 }
 
-/// Digest and certificate: checked, and refused as long as nothing enforces them.
-fn credentials(table: &mut Section<'_, '_>) {
+/// A certificate: refused as long as nothing enforces it.
+fn certificate(table: &mut Section<'_, '_>) {
     let faults = table.faults;
-    if let Some(mut digest) = table.section("digest") {
-        let at = digest.at();
-        digest.no_plaintext(
-            &["password", "secret"],
-            "`ha1`, the hash of \"username:realm:password\",",
-        );
-        digest.required::<String>("realm", "\"clapet\"");
-        digest.required::<String>("username", "\"bpo-lyon\"");
-        if let Some(ha1) = digest.required::<String>("ha1", "\"…\"") {
-            let written = ha1.get_ref();
-            if hex::<16>(written).is_none() && hex::<32>(written).is_none() {
-                faults.push(ha1.span(), "expected 32 (MD5) or 64 (SHA-256) hexadecimal digits");
-            }
-        }
-        digest.finish();
-        faults.push(at, "digest authentication is not built: expected `addresses` alone");
-    }
     if let Some(certificate) = table.get::<String>("certificate") {
         faults.push(
             certificate.span(),
-            "client certificates are not built: expected `addresses` alone",
+            "client certificates are not built: expected `addresses` or `digest`",
         );
     }
 }
@@ -438,8 +449,8 @@ fn matchers(table: &mut Section<'_, '_>) -> (usize, Vec<Matcher>) {
     (count, matchers)
 }
 
-/// Where a target's URI leads, by the host table and DNS where it holds a name.
-fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, faults: &Faults) -> Option<Target> {
+/// Where a target's URI leads, by the host table and DNS where it holds a name; `patient`: a name may be found later.
+fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, patient: bool, faults: &Faults) -> Option<Target> {
     let text = written.get_ref();
     let fail = |message: String| {
         faults.push(written.span(), message);
@@ -468,6 +479,18 @@ fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, faults: &Faults) ->
         Some(ip) => vec![SocketAddr::new(ip, port)],
         None => match (host.host, port).to_socket_addrs() {
             Ok(found) => found.collect(),
+            Err(error) if patient => {
+                let message = format!(
+                    "the host {:?} cannot be found ({error}): no call goes there until it is",
+                    host.host
+                );
+                faults.warn(written.span(), message);
+                return Some(Target {
+                    uri: Arc::from(text.as_str()),
+                    address: SocketAddr::from(([0, 0, 0, 0], 0)),
+                    transport,
+                });
+            }
             Err(error) => return fail(format!("the host {:?} cannot be found: {error}", host.host)),
         },
     };

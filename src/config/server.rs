@@ -186,8 +186,51 @@ pub(super) fn store(root: &mut Section<'_, '_>) -> Option<(ledger::Options, Dura
         }
         options.path = path.into_inner();
     }
+    if let Some(segment) = section.get::<u64>("segment_mib") {
+        let mib = *segment.get_ref();
+        if !SEGMENT_MIB.contains(&mib) {
+            faults.push(segment.span(), format!("{mib}: expected 1 to {}", SEGMENT_MIB.end()));
+        }
+        options.segment_bytes = mib << 20;
+    }
+    if let Some(days) = days(&mut section, "cold_after_days", 1) {
+        options.cold_after = days;
+    }
+    if let Some(kept) = section.section("retention_days") {
+        options.retention = retention(kept);
+    }
     section.finish();
     (faults.count() == before).then_some((options, answer_within))
+}
+
+/// `[store.retention_days]`.
+fn retention(mut section: Section<'_, '_>) -> ledger::Retention {
+    let mut kept = ledger::Retention::default();
+    for (key, least, value) in [
+        ("attempts", 1, &mut kept.attempts),
+        ("decisions", 1, &mut kept.decisions),
+        ("refusals", 1, &mut kept.refusals),
+        // Proofs are kept as long as the law obliges to.
+        ("consents", ledger::Retention::PROOF, &mut kept.consents),
+        ("contracts", 1, &mut kept.contracts),
+        ("operations", 1, &mut kept.operations),
+    ] {
+        if let Some(days) = days(&mut section, key, least) {
+            *value = days;
+        }
+    }
+    section.finish();
+    kept
+}
+
+fn days(section: &mut Section<'_, '_>, key: &'static str, least: u32) -> Option<u32> {
+    let written = section.get::<u32>(key)?;
+    let days = *written.get_ref();
+    if !(least..=MAX_DAYS).contains(&days) {
+        let message = format!("{days}: expected {least} to {MAX_DAYS} days");
+        section.faults.push(written.span(), message);
+    }
+    Some(days)
 }
 
 /// `[law]`, whole.
@@ -346,6 +389,11 @@ const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_millis(500);
 const MIN_ANSWER_WITHIN: Duration = Duration::from_millis(10);
 /// Below timer B (RFC 3261 §17.1.1.2), after which the caller has given up.
 const MAX_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Sizes of a journal segment.
+const SEGMENT_MIB: std::ops::RangeInclusive<u64> = 1..=4096;
+/// A hundred years.
+const MAX_DAYS: u32 = 36_525;
 
 const MAX_LISTENERS: usize = 64;
 const MAX_TOKENS: usize = 1_024;

@@ -72,8 +72,15 @@ fn errors_name_line_key_and_what_was_expected() {
         ("addresses = [\"127.0.0.1\"]", "addresses = []", 0, "source[0].addresses", "expected at least one address"),
         ("addresses = [\"127.0.0.1\"]", "addresses = [\"pbx.example\"]", 0, "source[0].addresses[0]", "expected an address or network"),
         ("addresses = [\"127.0.0.1\"]", "addresses = [\"127.0.0.1\", \"127.0.0.1\"]", 0, "source[0].addresses[1]", "expected each address once"),
-        ("# digest = { realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"…\" }", "digest = { realm = \"r\", username = \"u\", ha1 = \"00112233445566778899aabbccddeeff\" }", 0, "source[0].digest", "digest authentication is not built"),
+        ("# digest = { realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"…\" }", "digest = { realm = \"r\", username = \"u\", ha1 = \"0011\" }", 0, "source[0].digest.ha1", "expected 64 (SHA-256) or 32 (MD5)"),
         ("# digest = { realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"…\" }", "digest = { realm = \"r\", username = \"u\", password = \"p\" }", 0, "source[0].digest.password", "a secret in clear: expected `ha1`"),
+        ("# digest = { realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"…\" }", "digest = { realm = \"r\\\"\", username = \"u\", ha1 = \"00112233445566778899aabbccddeeff\" }", 0, "source[0].digest.realm", "without quotes"),
+        ("# digest = { realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"…\" }", "digest = { realm = \"r\", username = \"u\", ha1 = \"00112233445566778899aabbccddeeff\", ha1_md5 = \"00112233445566778899aabbccddeeff\" }", 0, "source[0].digest.ha1_md5", "expected its SHA-256 there"),
+        ("# rate = {", "rate = { calls_per_second = 0, burst = 1 } #", 0, "source[0].rate.calls_per_second", "expected 1 to 100000 calls"),
+        ("# rate = {", "rate = { burst = 1 } #", 0, "source[0].rate.calls_per_second", "missing"),
+        ("# concurrent_calls = 200", "concurrent_calls = 0", 0, "source[0].concurrent_calls", "expected 1 to 1000000 calls"),
+        ("# options = {", "options = { every = \"1s\" } #", 0, "trunk[0].options.every", "expected \"5s\" to \"1h\""),
+        ("# options = {", "options = { fail_after = 0 } #", 0, "trunk[0].options.fail_after", "expected at least one probe"),
         ("# certificate =", "certificate =", 0, "source[0].certificate", "client certificates are not built"),
         ("professionals = [\"acme\"]", "professionals = [\"acmee\"]", 0, "source[0].professionals[0]", "\"acmee\": expected the id of a [[professional]]"),
         ("professionals = [\"acme\"]", "professionals = [\"acme\", \"acme\"]", 0, "source[0].professionals[1]", "each professional once"),
@@ -93,7 +100,6 @@ fn errors_name_line_key_and_what_was_expected() {
         ("target = \"sip:127.0.0.1:5090;transport=udp\"", "target = \"sips:127.0.0.1\"", 0, "trunk[0].target", "transport Tls is not built"),
         ("target = \"sip:127.0.0.1:5090;transport=udp\"", "target = \"sip:127.0.0.1;transport=sctp\"", 0, "trunk[0].target", "expected udp, tcp or tls"),
         ("target = \"sip:127.0.0.1:5090;transport=udp\"", "target = \"sip:[::1]:5090\"", 0, "trunk[0].target", "no [sip] listen socket has the transport and address family"),
-        ("target = \"sip:127.0.0.1:5090;transport=udp\"", "target = \"sip:trunk.invalid\"", 0, "trunk[0].target", "the host \"trunk.invalid\" cannot be found"),
         ("weight = 10", "weight = 100000", 0, "trunk[0].weight", "expected u16"),
         ("# number_format = \"as-dialled\"", "number_format = \"local\"", 0, "trunk[0].number_format", "expected \"as-dialled\", \"e164\" or \"national\""),
         // The file.
@@ -187,6 +193,66 @@ fn the_shipped_sample_is_what_its_comments_say() {
     assert_eq!(config.peers.emergency_from.len(), 6);
 }
 
+#[test]
+fn a_trunk_whose_name_cannot_be_found_yet_is_a_warning() {
+    let config = read(&SHIPPED.replace("sip:127.0.0.1:5090;transport=udp", "sip:trunk.invalid")).unwrap();
+    assert_eq!(config.warnings.len(), 1);
+    assert!(
+        config.warnings[0].contains("no call goes there until it is"),
+        "{:?}",
+        config.warnings
+    );
+    assert!(config.peers.trunks[0].target.address.ip().is_unspecified());
+    assert!(config.peers.trunks[0].addresses.is_empty());
+}
+
+#[test]
+fn credentials_limits_and_probes_are_read_and_secrets_never_shown() {
+    let ha1 = "00112233445566778899aabbccddeeff";
+    let text = SHIPPED
+        .replace(
+            "# digest = { realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"…\" }",
+            &format!(
+                "digest = {{ realm = \"clapet\", username = \"bpo-lyon\", ha1 = \"{ha1}{ha1}\", ha1_md5 = \"{ha1}\" }}"
+            ),
+        )
+        .replace("addresses = [\"127.0.0.1\"]\n", "")
+        .replace("# rate = {", "rate = {")
+        .replace("# concurrent_calls", "concurrent_calls")
+        .replace("# options = {", "options = {");
+    let config = read(&text).unwrap();
+    let access = &config.peers.sources[0].access;
+    let digest = access.digest.as_ref().unwrap();
+    assert_eq!((&*digest.realm, &*digest.username), ("clapet", "bpo-lyon"));
+    assert_eq!(
+        (digest.md5.as_deref(), digest.sha256.as_deref().map(str::len)),
+        (Some(ha1), Some(64))
+    );
+    assert_eq!(access.rate.map(|rate| (rate.per_second, rate.burst)), Some((20, 40)));
+    assert_eq!(access.concurrent_calls, Some(200));
+    let options = config.peers.trunks[0].watch.options.unwrap();
+    assert_eq!(
+        (options.every, options.fail_after, options.up_after),
+        (Duration::from_secs(30), 3, 2)
+    );
+    assert!(!config.effective().contains(ha1) && !format!("{config:?}").contains(ha1));
+}
+
+#[test]
+fn sources_without_addresses_share_a_realm_and_no_username() {
+    let source = |id: &str, realm: &str, username: &str| {
+        format!(
+            "[[source]]\nid = \"{id}\"\nprofessionals = [\"acme\"]\n\
+             digest = {{ realm = \"{realm}\", username = \"{username}\", ha1 = \"00112233445566778899aabbccddeeff\" }}\n"
+        )
+    };
+    let with = |more: &str| read(&SHIPPED.replace("\n# A carrier.", &format!("\n{more}\n# A carrier.")));
+    let two = |realm: &str, username: &str| with(&(source("a", "r", "u") + &source("b", realm, username)));
+    assert!(two("r", "v").is_ok());
+    assert!(two("s", "v").unwrap_err().to_string().contains("expected one realm"));
+    assert!(two("r", "u").unwrap_err().to_string().contains("the same username"));
+}
+
 /// What stands in the file behind a `#` as the default is the default; every key is there.
 #[test]
 fn the_shipped_sample_explains_every_key_and_leaving_all_out_changes_nothing() {
@@ -218,6 +284,9 @@ fn the_shipped_sample_explains_every_key_and_leaving_all_out_changes_nothing() {
         "addresses",
         "digest",
         "certificate",
+        "rate",
+        "concurrent_calls",
+        "options",
         "professionals",
         "dialling",
         "purpose",

@@ -18,8 +18,16 @@ pub(super) type Calls = DashMap<(u64, Key), Weak<Reservation>, FxBuildHasher>;
 #[must_use = "a reservation is settled when the call is over"]
 pub struct Reservation {
     grant: Grant,
-    settled: Mutex<Option<Outcome>>,
+    state: Mutex<State>,
     gate: Arc<GateCore>,
+}
+
+/// How far the call has come.
+#[derive(Default)]
+struct State {
+    settled: Option<Outcome>,
+    /// The trunk that it was sent to last.
+    trunk: Option<Arc<str>>,
 }
 
 /// What was granted.
@@ -40,7 +48,7 @@ impl Reservation {
     pub(super) fn new(gate: &Arc<GateCore>, grant: Grant) -> Arc<Self> {
         Arc::new(Self {
             grant,
-            settled: Mutex::new(None),
+            state: Mutex::default(),
             gate: Arc::clone(gate),
         })
     }
@@ -48,15 +56,19 @@ impl Reservation {
     /// Says what became of the call. May be called again with a later outcome (a late 18x or 2xx after a failure counts the attempt
     /// again, even beyond the maximum, with an alarm); the same outcome again changes nothing, and nothing gives an answered call back.
     pub fn settle(&self, outcome: Outcome, at: DateTime<Utc>) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *settled;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.settled;
         if before == Some(outcome) || (before == Some(Outcome::Answered) && !outcome.counts()) {
             return;
         }
-        *settled = Some(outcome);
+        state.settled = Some(outcome);
         // Under the lock, so that the store sees the outcomes in the order in which they came; settling never waits.
-        self.gate.ledger.settle(self.grant.key, self.grant.id, outcome, at);
-        drop(settled);
+        let Grant { key, id, .. } = self.grant;
+        match &state.trunk {
+            Some(trunk) => self.gate.ledger.settle_over(key, id, outcome, at, trunk),
+            None => self.gate.ledger.settle(key, id, outcome, at),
+        }
+        drop(state);
         self.gate.attempts.count(outcome);
         if outcome == Outcome::Answered {
             self.consume(at);
@@ -64,6 +76,12 @@ impl Reservation {
         if before.is_some_and(|before| !before.counts()) && outcome.counts() {
             self.counted_late();
         }
+    }
+
+    /// The call goes to this trunk, which its settlements then name: of several tried in turn, the last.
+    pub fn carried_by(&self, trunk: &Arc<str>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.trunk = Some(Arc::clone(trunk));
     }
 
     /// Makes the attempt findable for further INVITEs of its call.
@@ -81,7 +99,8 @@ impl Reservation {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.settled.is_some()
     }
 
     /// The first answered call uses the consent up that let it go.

@@ -239,7 +239,7 @@ pub(super) fn public_keys(above: &Path) -> Result<Option<Vec<PublicKey>>, Journa
 
 /// The file of a segment's checkpoints.
 pub(super) fn path_beside(segment: &Segment) -> PathBuf {
-    segment.path.with_extension("sig")
+    segment.path.with_file_name(format!("{:020}.sig", segment.first))
 }
 
 /// A checkpoint as a line of its file.
@@ -260,12 +260,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn read(segment: &Segment) -> Result<Self, JournalError> {
-        let path = path_beside(segment);
-        let mut bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(JournalError::io(&path, source)),
-        };
+        let mut bytes = segment.read_beside()?.unwrap_or_default();
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
         let torn = (bytes.len() - whole) as u64;
         bytes.truncate(whole);

@@ -13,6 +13,7 @@ use super::queue::{Forming, Queue, Work};
 use super::segment::{HEADER, Header, Segment};
 use super::storage::{Medium, Storage};
 use super::{AppendError, Options};
+use crate::failpoint;
 
 /// A checkpoint is signed after this many records,
 pub(super) const CHECKPOINT_RECORDS: u64 = 4096;
@@ -130,6 +131,13 @@ impl Committer {
                     Err(error) => (Some(batch), Err(error)),
                 },
                 Work::Due => (None, self.when_due()),
+                Work::Sign(signing) => {
+                    let done = self.sync().and_then(|()| self.checkpoint());
+                    if done.is_ok() {
+                        signing.done();
+                    }
+                    (None, done)
+                }
                 Work::Close => {
                     let done = self.sync().and_then(|()| self.checkpoint());
                     if done.is_ok() {
@@ -173,7 +181,9 @@ impl Committer {
         if let Some(error) = failed {
             return Err(io::Error::other(error.to_string()));
         }
+        failpoint::reach("journal.before-write");
         self.standing.file.append(&self.buffer)?;
+        failpoint::reach("journal.after-write");
         self.standing.size += self.buffer.len() as u64;
         self.standing.chain = link;
         self.standing.last = batch.last();
@@ -185,6 +195,7 @@ impl Committer {
         if self.options.strict {
             self.sync()?;
         }
+        failpoint::reach("journal.before-acknowledge");
         self.queue.acknowledge(batch);
         if let Some(metrics) = &self.options.metrics {
             metrics.ledger_commit_seconds.observe(begun.elapsed().as_secs_f64());
@@ -260,6 +271,7 @@ impl Committer {
     fn rotate(&mut self) -> io::Result<()> {
         self.sync()?;
         self.checkpoint()?;
+        failpoint::reach("rotate.signed");
         let segment = Segment::new(&self.folder, self.standing.last + 1);
         let header = Header {
             id: self.standing.id,
@@ -267,6 +279,7 @@ impl Committer {
             previous: self.standing.chain,
         };
         self.standing.file = create(self.storage.as_ref(), &segment, &header)?;
+        failpoint::reach("rotate.created");
         self.standing.segment = segment;
         self.standing.size = HEADER as u64;
         self.checkpoints = None;
@@ -277,6 +290,7 @@ impl Committer {
 /// Creates a segment: its header and its name are synced before any batch is written to it.
 pub(super) fn create(storage: &dyn Storage, segment: &Segment, header: &Header) -> io::Result<Box<dyn Medium>> {
     let mut file = storage.create(&segment.path)?;
+    failpoint::reach("rotate.creating");
     file.append(&header.encode())?;
     file.sync()?;
     if let Some(folder) = segment.path.parent() {

@@ -8,8 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::JournalError;
+use super::cold;
 use super::frame::{Personal, SEAL};
-use super::segment::{self, Segment, Start, Step, Walker};
+use super::segment::{self, Segment, Source, Start, Step, Walker};
 
 /// Zeros written at a time.
 const ZEROS: [u8; 4096] = [0; 4096];
@@ -24,12 +25,18 @@ struct Place {
 /// Erases those of the records that lie in the folder's segments and are not beyond `written`; says how many were newly erased.
 pub(super) fn erase(folder: &Path, sequences: &[u64], written: u64) -> Result<u64, JournalError> {
     let wanted: BTreeSet<u64> = sequences.iter().copied().filter(|wanted| *wanted <= written).collect();
-    let segments = Segment::list(folder)?;
+    // A copy of a segment whose move was cut off would keep what is erased in the original.
+    cold::clean(folder)?;
+    let segments = Segment::list_all(folder)?;
     let mut erased = 0;
     for (index, segment) in segments.iter().enumerate() {
         let end = segments.get(index + 1).map_or(written, |next| next.first - 1);
         if wanted.range(segment.first..=end.max(segment.first)).next().is_some() {
-            erased += erase_in(segment, &wanted, end)?;
+            erased += if segment.cold {
+                cold::rewrite(segment, |unpacked| erase_in(unpacked, &wanted, end))?
+            } else {
+                erase_in(segment, &wanted, end)?
+            };
         }
     }
     Ok(erased)
@@ -49,7 +56,8 @@ fn erase_in(segment: &Segment, wanted: &BTreeSet<u64>, end: u64) -> Result<u64, 
 /// Where the wanted records lie that still hold something, and how many of them are not even marked as erased yet.
 fn find(segment: &Segment, file: &File, wanted: &BTreeSet<u64>, end: u64) -> Result<(Vec<Place>, u64), JournalError> {
     let handle = file.try_clone().map_err(|source| segment.io(source))?;
-    let Start::Header(header) = segment::read_header(segment, &handle)? else {
+    let mut handle = Source::Hot(handle);
+    let Start::Header(header) = segment::read_header(segment, &mut handle)? else {
         return Ok((Vec::new(), 0));
     };
     let mut walker = Walker::new(segment.clone(), handle, header);

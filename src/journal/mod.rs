@@ -5,6 +5,7 @@
 //! (`reader`, `verify`, `proof`, `open`, `erase`) walks the files of `segment`, made of the batches of `frame`.
 
 mod checkpoint;
+mod cold;
 mod committer;
 mod erase;
 mod frame;
@@ -29,7 +30,7 @@ use chrono::{DateTime, Utc};
 
 pub use checkpoint::{Checkpoint, PublicKey};
 pub use hash::{Hash, Id};
-pub use proof::{Opening, Proof, ProofError, prove};
+pub use proof::{Opening, Proof, ProofError, prove, prove_each};
 pub use queue::Pending;
 pub use verify::{Report, verify};
 
@@ -66,7 +67,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 16] = [
         Kind::Reservation,
         Kind::Settlement,
         Kind::Decision,
@@ -194,6 +196,38 @@ pub struct Opened {
     pub torn: u64,
 }
 
+/// A closed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Closed {
+    /// Sequences of its first and last record.
+    pub first: u64,
+    pub last: u64,
+    /// The time of its last record.
+    pub at: DateTime<Utc>,
+    /// Compressed, in the cold folder.
+    pub cold: bool,
+}
+
+/// The closed segments of a journal, oldest first. One whose last checkpoint cannot be read is not among them.
+pub fn closed(folder: &Path) -> Result<Vec<Closed>, JournalError> {
+    let segments = segment::Segment::list_all(folder)?;
+    let mut closed = Vec::new();
+    for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+        let signed = checkpoint::Lines::read(segment)?.last();
+        let at = signed
+            .filter(|signed| signed.last + 1 == next.first)
+            .and_then(|signed| DateTime::from_timestamp_micros(signed.at));
+        closed.extend(at.map(|at| Closed {
+            first: segment.first,
+            last: next.first - 1,
+            at,
+            cold: segment.cold,
+        }));
+    }
+    Ok(closed)
+}
+
 /// The journal, open for appending. Cheap to clone; one committer thread behind it. Dropping the last clone closes it.
 #[derive(Clone)]
 pub struct Journal {
@@ -260,6 +294,11 @@ impl Journal {
         self.shared.queue.push(class, drafts)
     }
 
+    /// Signs the head of the chain over everything taken so far, so that all of it can be proved. Resolves once that is on the disk.
+    pub fn checkpoint(&self) -> Result<Pending, AppendError> {
+        self.shared.queue.sign()
+    }
+
     /// Erases the personal part (salt and body) of records, in place where the segment allows; the chain stays valid. Says how many
     /// were newly erased: numbers that no segment here holds, and records erased before, are not among them. Blocks.
     pub fn erase(&self, sequences: &[u64]) -> Result<u64, JournalError> {
@@ -269,6 +308,26 @@ impl Journal {
             .queue
             .wait_written(sequences.iter().copied().max().unwrap_or(0));
         erase::erase(&self.shared.folder, sequences, written)
+    }
+
+    /// Compresses a closed segment into the cold folder. The caller has made sure that what still binds of it stands in newer records.
+    /// Blocks; no erasure runs meanwhile.
+    pub fn archive(&self, closed: &Closed) -> Result<(), JournalError> {
+        let _alone = self.shared.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+        cold::archive(
+            &self.shared.folder,
+            &segment::Segment::new(&self.shared.folder, closed.first),
+        )
+    }
+
+    /// Deletes a cold segment, which must be the oldest of all: the chain then begins with the next.
+    pub fn delete(&self, closed: &Closed) -> Result<(), JournalError> {
+        let _alone = self.shared.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = segment::Segment::list_all(&self.shared.folder)?.into_iter().next();
+        match oldest.filter(|oldest| oldest.cold && oldest.first == closed.first) {
+            Some(oldest) => cold::remove(&oldest),
+            None => Ok(()),
+        }
     }
 
     /// Records taken but not yet durable as configured.
@@ -290,9 +349,27 @@ impl Journal {
 
 /// Reads the records after a sequence number, oldest first, checking frames and chain on the way. Needs no lock: a torn tail ends it.
 /// Starts at the oldest segment where the ones before have been moved away; a folder that is not there holds no records.
-pub fn read(folder: &Path, after: u64) -> Result<impl Iterator<Item = Result<Stored, JournalError>>, JournalError> {
-    let records = match reader::Records::new(folder, after) {
-        Ok(records) => Some(records),
+pub fn read(
+    folder: &Path,
+    after: u64,
+) -> Result<impl Iterator<Item = Result<Stored, JournalError>> + use<>, JournalError> {
+    records(reader::Chain::new(folder, after), after)
+}
+
+/// The same from the hot segments alone, which is all that rebuilding the ledger takes.
+pub fn read_hot(
+    folder: &Path,
+    after: u64,
+) -> Result<impl Iterator<Item = Result<Stored, JournalError>> + use<>, JournalError> {
+    records(reader::Chain::hot(folder, after), after)
+}
+
+fn records(
+    chain: Result<reader::Chain, JournalError>,
+    after: u64,
+) -> Result<impl Iterator<Item = Result<Stored, JournalError>> + use<>, JournalError> {
+    let records = match chain {
+        Ok(chain) => Some(reader::Records::new(chain, after)),
         Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };

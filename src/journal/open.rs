@@ -5,9 +5,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::checkpoint::{self, Checkpoint, Interval, Lines, Signatory};
+use super::cold;
 use super::committer::{self, Standing};
 use super::hash::genesis;
-use super::segment::{self, HEADER, Header, Segment, Start, Step, Walker};
+use super::segment::{self, HEADER, Header, Segment, Source, Start, Step, Walker};
 use super::storage::Storage;
 use super::tail::{self, Suspect, Tail};
 use super::{JournalError, Opened};
@@ -21,13 +22,18 @@ pub(super) fn open(folder: &Path, storage: &dyn Storage) -> Result<(Standing, Op
         .and_then(|()| storage.sync_folder(&checkpoint::above(folder)))
         .map_err(|source| JournalError::io(folder, source))?;
     let signatory = Signatory::load(folder)?;
+    cold::clean(folder)?;
     let mut torn = 0;
     loop {
         let Some(segment) = Segment::list(folder)?.pop() else {
+            if let Some(cold) = Segment::list_cold(folder)?.pop() {
+                return Err(cold.damaged(cold.first, "the segments after it are gone"));
+            }
             return Ok((begin(folder, storage, signatory)?, Opened { last: 0, torn }));
         };
         let file = File::open(&segment.path).map_err(|source| segment.io(source))?;
-        match segment::read_header(&segment, &file)? {
+        let mut file = Source::Hot(file);
+        match segment::read_header(&segment, &mut file)? {
             Start::Header(header) => {
                 let walker = Walker::new(segment, file, header);
                 let (standing, cut) = resume(walker, storage, signatory)?;
@@ -40,7 +46,7 @@ pub(super) fn open(folder: &Path, storage: &dyn Storage) -> Result<(Standing, Op
                 if lines.last().is_some() {
                     return Err(segment.damaged(segment.first, "its header is gone, though checkpoints cover it"));
                 }
-                torn += file.metadata().map_err(|source| segment.io(source))?.len();
+                torn += file.len().map_err(|source| segment.io(source))?;
                 tracing::warn!(segment = %segment.name, "a segment whose creation was interrupted is removed");
                 fs::remove_file(&segment.path)
                     .and_then(|()| storage.sync_folder(folder))

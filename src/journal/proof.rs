@@ -2,16 +2,17 @@
 //! checked against a signed checkpoint alone, without the journal.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::JournalError;
 use super::checkpoint::{Checkpoint, Lines, PublicKey};
-use super::frame::{Frame, Personal};
+use super::frame::{Frame, Personal, Record};
 use super::hash::{self, Hash, SALT, hex, hex_bytes, hex_list};
-use super::reader::Chain;
+use super::reader::{self, Chain};
 use super::segment::Segment;
+use super::{JournalError, Stored};
 
 /// The personal part of a record, which its commitment opens to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,21 +115,44 @@ pub fn prove(folder: &Path, sequences: &[u64]) -> Result<Vec<Proof>, JournalErro
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
         return Ok(Vec::new());
     };
+    let mut proofs = Vec::new();
+    let among = |stored: &Stored| wanted.contains(&stored.sequence);
+    prove_each(folder, *first..=*last, among, |proof| {
+        proofs.push(proof);
+        Ok(())
+    })?;
+    Ok(proofs)
+}
+
+/// Proofs for the records in a range of sequences that are wanted, each handed over as soon as the checkpoint that covers it is read:
+/// no more of them are held than one checkpoint covers.
+pub fn prove_each<E: From<JournalError>>(
+    folder: &Path,
+    range: RangeInclusive<u64>,
+    wanted: impl Fn(&Stored) -> bool,
+    mut take: impl FnMut(Proof) -> Result<(), E>,
+) -> Result<(), E> {
     let mut prover = Prover::default();
-    let mut chain = Chain::new(folder, first.saturating_sub(1))?;
+    let mut chain = Chain::new(folder, range.start().saturating_sub(1))?;
     while chain.step()? {
         let (Some(frame), Some(segment)) = (chain.frame(), chain.segment()) else {
             break;
         };
-        if frame.head.first > *last && prover.open.is_empty() {
+        if frame.head.first > *range.end() && prover.open.is_empty() {
             break;
         }
         if prover.segment.as_ref() != Some(segment) {
             prover.enter(segment)?;
         }
-        prover.take(&frame, &chain, &wanted);
+        let wanted = |record: &Record<'_>| {
+            range.contains(&record.sequence) && reader::stored(record, segment).is_ok_and(|stored| wanted(&stored))
+        };
+        prover.take(&frame, &chain, wanted);
+        for proof in prover.done.drain(..) {
+            take(proof)?;
+        }
     }
-    Ok(prover.done)
+    Ok(())
 }
 
 /// Collects what the proofs under one checkpoint need.
@@ -165,7 +189,7 @@ impl Prover {
         Ok(())
     }
 
-    fn take(&mut self, frame: &Frame<'_>, chain: &Chain, wanted: &BTreeSet<u64>) {
+    fn take(&mut self, frame: &Frame<'_>, chain: &Chain, wanted: impl Fn(&Record<'_>) -> bool) {
         let (begins, ends) = (frame.head.first, frame.head.last());
         while self.due.front().is_some_and(|due| due.last < begins) {
             self.due.pop_front();
@@ -180,10 +204,8 @@ impl Prover {
         }
         let index = self.batches.len();
         self.batches.push(hash::batch_leaf(chain.link()));
-        if wanted.range(begins..=ends).next().is_some() {
-            let found = found(frame, *chain.previous(), wanted);
-            self.open.extend(found.into_iter().map(|found| (index, found)));
-        }
+        let found = found(frame, *chain.previous(), wanted);
+        self.open.extend(found.into_iter().map(|found| (index, found)));
         if due.last == ends
             && let Some(checkpoint) = self.due.pop_front()
         {
@@ -196,12 +218,18 @@ impl Prover {
 }
 
 /// The wanted records of a batch.
-fn found(frame: &Frame<'_>, previous: Hash, wanted: &BTreeSet<u64>) -> Vec<Found> {
-    let leaves: Vec<Hash> = frame.records().map(|record| record.leaf()).collect();
-    frame
+fn found(frame: &Frame<'_>, previous: Hash, wanted: impl Fn(&Record<'_>) -> bool) -> Vec<Found> {
+    let among: Vec<_> = frame
         .records()
         .enumerate()
-        .filter(|(_, record)| wanted.contains(&record.sequence))
+        .filter(|(_, record)| wanted(record))
+        .collect();
+    if among.is_empty() {
+        return Vec::new();
+    }
+    let leaves: Vec<Hash> = frame.records().map(|record| record.leaf()).collect();
+    among
+        .into_iter()
         .map(|(index, record)| Found {
             sequence: record.sequence,
             at: record.at(),

@@ -117,6 +117,8 @@ struct State {
     /// The committer sleeps until something arrives.
     idle: bool,
     closing: bool,
+    /// Who asked for a checkpoint, and the last record that it must cover.
+    signing: Vec<(u64, Arc<Notice>)>,
     failure: Option<AppendError>,
     /// The last record written, synced or not.
     written: u64,
@@ -127,8 +129,27 @@ pub(super) enum Work {
     Batch(Forming),
     /// The time given has come.
     Due,
+    /// A checkpoint is asked for, and everything that it must cover is written.
+    Sign(Signing),
     /// Nothing is left and nothing more will come.
     Close,
+}
+
+/// Those who wait for a checkpoint.
+pub(super) struct Signing(Vec<Arc<Notice>>);
+
+impl Signing {
+    pub(super) fn done(self) {
+        self.0.iter().for_each(|notice| notice.tell(Ok(())));
+    }
+}
+
+impl Drop for Signing {
+    /// Nobody is left waiting; what was told before holds.
+    fn drop(&mut self) {
+        let stopped = AppendError::Write("the committer stopped".into());
+        self.0.iter().for_each(|notice| notice.tell(Err(stopped.clone())));
+    }
 }
 
 /// See the file's head.
@@ -148,6 +169,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Those whose checkpoint covers nothing from `begins` on, which is written next.
+fn take_signing(signing: &mut Vec<(u64, Arc<Notice>)>, begins: u64) -> Option<Signing> {
+    if signing.iter().all(|(last, _)| *last >= begins) {
+        return None;
+    }
+    let due = signing.extract_if(.., |(last, _)| *last < begins);
+    Some(Signing(due.map(|(_, notice)| notice).collect()))
+}
+
 impl Queue {
     /// `last`: sequence of the last record in the journal.
     pub(super) fn new(capacity: usize, last: u64) -> Self {
@@ -159,6 +189,7 @@ impl Queue {
                 next: last + 1,
                 idle: false,
                 closing: false,
+                signing: Vec::new(),
                 failure: None,
                 written: last,
             }),
@@ -235,12 +266,36 @@ impl Queue {
         })
     }
 
+    /// Asks for a checkpoint that covers everything taken so far.
+    pub(super) fn sign(&self) -> Result<Pending, AppendError> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        if state.closing {
+            return Err(AppendError::Closed);
+        }
+        let last = state.next - 1;
+        let notice = Arc::<Notice>::default();
+        state.signing.push((last, notice.clone()));
+        self.arrived.notify_one();
+        Ok(Pending {
+            first: last,
+            notice: Some(notice),
+            slot: None,
+        })
+    }
+
     /// Waits for work, at most until `due`. A batch that arrives while the committer sleeps is given at once; one that was there
     /// already when it came back (so it is under load) is left to collect until its first append has waited for `collect`.
     pub(super) fn next(&self, due: Option<Instant>, collect: Duration) -> Work {
         let mut state = lock(&self.state);
         let mut loaded = !state.batches.is_empty();
         loop {
+            let begins = state.batches.front().map_or(state.next, |front| front.first);
+            if let Some(due) = take_signing(&mut state.signing, begins) {
+                return Work::Sign(due);
+            }
             let until = match state.batches.front() {
                 Some(front) if loaded && state.batches.len() == 1 && !state.closing => {
                     let until = front.begun + collect;
@@ -303,12 +358,17 @@ impl Queue {
     /// Nothing more is acknowledged: neither this batch, nor those that wait, nor any that comes.
     pub(super) fn fail(&self, batch: Option<Forming>, failure: &AppendError) {
         let mut refused: Vec<_> = batch.into_iter().collect();
+        let signing;
         {
             let mut state = lock(&self.state);
             state.failure.get_or_insert_with(|| failure.clone());
             state.waiting = 0;
             state.waiting_bytes = 0;
             refused.extend(state.batches.drain(..));
+            signing = std::mem::take(&mut state.signing);
+        }
+        for (_, notice) in signing {
+            notice.tell(Err(failure.clone()));
         }
         self.progress.notify_all();
         for batch in refused {

@@ -2,14 +2,13 @@
 //! batch that is being written ends it.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::Path;
 use std::vec;
 
 use chrono::DateTime;
 
 use super::checkpoint::Lines;
-use super::frame::{Frame, Personal};
+use super::frame::{Frame, Personal, Record};
 use super::hash::{Hash, Id};
 use super::segment::{self, Segment, Start, Step, Walker};
 use super::tail::{self, Suspect, Tail};
@@ -40,12 +39,20 @@ pub(super) struct Progress {
 impl Chain {
     /// Starts at the segment that holds the record after this one, or the first one there is.
     pub(super) fn new(folder: &Path, after: u64) -> Result<Self, JournalError> {
-        let mut segments = Segment::list(folder)?;
+        Ok(Self::through(Segment::list_all(folder)?, after))
+    }
+
+    /// The same without the cold segments.
+    pub(super) fn hot(folder: &Path, after: u64) -> Result<Self, JournalError> {
+        Ok(Self::through(Segment::list(folder)?, after))
+    }
+
+    fn through(mut segments: Vec<Segment>, after: u64) -> Self {
         let skipped = segments
             .partition_point(|segment| segment.first <= after.saturating_add(1))
             .saturating_sub(1);
         segments.drain(..skipped);
-        Ok(Self {
+        Self {
             segments: segments.into_iter(),
             walker: None,
             previous: [0; 32],
@@ -53,7 +60,7 @@ impl Chain {
             position: None,
             trusted: after,
             progress: Progress::default(),
-        })
+        }
     }
 
     /// Goes to the next batch; `false`: there is none.
@@ -139,14 +146,14 @@ impl Chain {
 
     /// Opens the next segment and checks that it goes on where the one before it ended.
     fn enter(&mut self) -> Result<Option<Walker>, JournalError> {
-        let Some(segment) = self.segments.next() else {
+        let Some(mut segment) = self.segments.next() else {
             return Ok(None);
         };
-        let file = File::open(&segment.path).map_err(|source| segment.io(source))?;
-        let header = match segment::read_header(&segment, &file)? {
+        let mut file = segment.open()?;
+        let header = match segment::read_header(&segment, &mut file)? {
             Start::Header(header) => header,
             Start::Torn if self.segments.len() == 0 => {
-                self.progress.torn = file.metadata().map_err(|source| segment.io(source))?.len();
+                self.progress.torn = file.len().map_err(|source| segment.io(source))?;
                 return Ok(None);
             }
             Start::Torn => return Err(segment.damaged(segment.first, "its header is gone")),
@@ -177,7 +184,7 @@ impl Chain {
 
     /// Bad bytes: the end of the journal if an interrupted write left them there, an error otherwise.
     fn end(&mut self, begins: u64, offset: u64, why: &str) -> Result<(), JournalError> {
-        let Some(walker) = self.walker.take() else {
+        let Some(mut walker) = self.walker.take() else {
             return Ok(());
         };
         let rest = walker.rest(offset)?;
@@ -187,7 +194,7 @@ impl Chain {
             expected: begins,
             durable: Lines::read(&walker.segment)?.last().map_or(0, |signed| signed.last),
         };
-        if self.segments.len() > 0 || tail::judge(suspect, &rest) == Tail::Damaged {
+        if walker.segment.cold || self.segments.len() > 0 || tail::judge(suspect, &rest) == Tail::Damaged {
             return Err(walker.segment.damaged(begins, format!("at byte {offset}: {why}")));
         }
         self.progress.torn = rest.len() as u64;
@@ -202,6 +209,22 @@ fn broken(walker: &Walker) -> Option<(u64, u64)> {
     Some((record.sequence, offset))
 }
 
+/// A record as those outside this room see it.
+pub(super) fn stored(record: &Record<'_>, segment: &Segment) -> Result<Stored, JournalError> {
+    let damaged = |why: String| segment.damaged(record.sequence, why);
+    let kind = Kind::from_code(record.kind())
+        .ok_or_else(|| damaged(format!("kind {} is not known to this program", record.kind())))?;
+    let at = DateTime::from_timestamp_micros(record.at())
+        .ok_or_else(|| damaged(format!("{} µs is no time", record.at())))?;
+    Ok(Stored {
+        sequence: record.sequence,
+        kind,
+        at,
+        siren: record.siren(),
+        body: (!record.is_erased()).then(|| record.body().to_vec()),
+    })
+}
+
 /// Iterator behind [`super::read`].
 pub(super) struct Records {
     chain: Chain,
@@ -212,13 +235,13 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(folder: &Path, after: u64) -> Result<Self, JournalError> {
-        Ok(Self {
-            chain: Chain::new(folder, after)?,
+    pub(super) const fn new(chain: Chain, after: u64) -> Self {
+        Self {
+            chain,
             after,
             ready: VecDeque::new(),
             done: false,
-        })
+        }
     }
 
     fn refill(&mut self) -> Result<bool, JournalError> {
@@ -229,18 +252,7 @@ impl Records {
             return Ok(false);
         };
         for record in frame.records().filter(|record| record.sequence > self.after) {
-            let damaged = |why: String| segment.damaged(record.sequence, why);
-            let kind = Kind::from_code(record.kind())
-                .ok_or_else(|| damaged(format!("kind {} is not known to this program", record.kind())))?;
-            let at = DateTime::from_timestamp_micros(record.at())
-                .ok_or_else(|| damaged(format!("{} µs is no time", record.at())))?;
-            self.ready.push_back(Stored {
-                sequence: record.sequence,
-                kind,
-                at,
-                siren: record.siren(),
-                body: (!record.is_erased()).then(|| record.body().to_vec()),
-            });
+            self.ready.push_back(stored(&record, segment)?);
         }
         Ok(true)
     }

@@ -1,11 +1,12 @@
 //! Segment files: their names, their headers, and walking through the batches of one. Used by everything that reads; writes nothing.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use super::cold;
 use super::frame::{Frame, HEAD, Head, MAX_SEQUENCE};
 use super::hash::{Hash, Id};
 
@@ -15,6 +16,8 @@ const MAGIC: [u8; 8] = *b"clapet\x00J";
 /// Version of the format that is written; no other is read.
 const VERSION: u32 = 1;
 const EXTENSION: &str = "seg";
+/// What the name of a compressed one ends in beyond that.
+const PACKED: &str = "zst";
 /// Bytes read from a segment at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -26,6 +29,8 @@ pub(super) struct Segment {
     pub name: String,
     /// Sequence of its first record, from its name.
     pub first: u64,
+    /// Compressed, in the cold folder.
+    pub cold: bool,
 }
 
 impl Segment {
@@ -35,29 +40,77 @@ impl Segment {
             path: folder.join(&name),
             name,
             first,
+            cold: false,
         }
     }
 
-    /// All segments of a folder, oldest first. Other files are not looked at.
+    /// The one of this first sequence in the cold folder of a journal.
+    pub(super) fn cold(folder: &Path, first: u64) -> Self {
+        let name = format!("{first:020}.{EXTENSION}.{PACKED}");
+        Self {
+            path: cold::folder_in(folder).join(&name),
+            name,
+            first,
+            cold: true,
+        }
+    }
+
+    /// Where it is once it has gone cold; itself where it is.
+    fn twin(&self) -> Option<Self> {
+        let folder = self.path.parent().filter(|_| !self.cold)?;
+        Some(Self::cold(folder, self.first))
+    }
+
+    /// The hot segments of a folder, oldest first. Other files are not looked at.
     pub(super) fn list(folder: &Path) -> Result<Vec<Self>, JournalError> {
-        let mut segments = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(|source| JournalError::io(folder, source))? {
-            let entry = entry.map_err(|source| JournalError::io(folder, source))?;
-            let name = entry.file_name();
-            let first = name
-                .to_str()
-                .and_then(|name| name.strip_suffix(".seg"))
-                .filter(|digits| digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit()))
-                .and_then(|digits| digits.parse().ok())
-                .filter(|first| (1..=MAX_SEQUENCE).contains(first));
-            if let Some(first) = first {
-                segments.push(Self::new(folder, first));
+        let firsts = firsts(folder, ".seg")?;
+        Ok(firsts.into_iter().map(|first| Self::new(folder, first)).collect())
+    }
+
+    /// The cold segments of a journal, oldest first.
+    pub(super) fn list_cold(folder: &Path) -> Result<Vec<Self>, JournalError> {
+        let within = cold::folder_in(folder);
+        if !within.exists() {
+            return Ok(Vec::new());
+        }
+        let firsts = firsts(&within, ".seg.zst")?;
+        Ok(firsts.into_iter().map(|first| Self::cold(folder, first)).collect())
+    }
+
+    /// All of them, oldest first; of one that is in both places, the hot one.
+    pub(super) fn list_all(folder: &Path) -> Result<Vec<Self>, JournalError> {
+        let mut all = Self::list(folder)?;
+        for cold in Self::list_cold(folder)? {
+            if all.iter().all(|segment| segment.first != cold.first) {
+                all.push(cold);
             }
         }
-        segments.sort_unstable_by_key(|segment| segment.first);
-        Ok(segments)
+        all.sort_unstable_by_key(|segment| segment.first);
+        Ok(all)
     }
 
+    /// Opens it, also where it has gone cold since it was listed; says then where it is now.
+    pub(super) fn open(&mut self) -> Result<Source, JournalError> {
+        let opened = match (Source::open(self), self.twin()) {
+            (Err(error), Some(twin)) if error.kind() == io::ErrorKind::NotFound => {
+                *self = twin;
+                Source::open(self)
+            }
+            (opened, _) => opened,
+        };
+        opened.map_err(|source| self.io(source))
+    }
+
+    /// Its checkpoints' file, also where it has gone cold since it was listed. `None`: there is none.
+    pub(super) fn read_beside(&self) -> Result<Option<Vec<u8>>, JournalError> {
+        let path = super::checkpoint::path_beside(self);
+        match (std::fs::read(&path), self.twin()) {
+            (Ok(bytes), _) => Ok(Some(bytes)),
+            (Err(error), Some(twin)) if error.kind() == io::ErrorKind::NotFound => twin.read_beside(),
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            (Err(source), _) => Err(JournalError::io(&path, source)),
+        }
+    }
     pub(super) fn damaged(&self, sequence: u64, why: impl Into<String>) -> JournalError {
         JournalError::Damaged {
             segment: self.name.clone(),
@@ -68,6 +121,101 @@ impl Segment {
 
     pub(super) fn io(&self, source: io::Error) -> JournalError {
         JournalError::io(&self.path, source)
+    }
+}
+
+/// The first sequences in the names that end so, in order.
+fn firsts(folder: &Path, suffix: &str) -> Result<Vec<u64>, JournalError> {
+    let mut firsts = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|source| JournalError::io(folder, source))? {
+        let entry = entry.map_err(|source| JournalError::io(folder, source))?;
+        let name = entry.file_name();
+        let first = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(suffix))
+            .filter(|digits| digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok())
+            .filter(|first| (1..=MAX_SEQUENCE).contains(first));
+        firsts.extend(first);
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// The bytes of a segment, hot or cold.
+pub(super) enum Source {
+    Hot(File),
+    Cold(Box<Unpacked>),
+}
+
+/// A cold segment, unpacked as it is read.
+pub(super) struct Unpacked {
+    decoder: zstd::Decoder<'static, BufReader<File>>,
+    /// How far it has been read.
+    at: u64,
+    /// Bytes of the segment, as the packed file says.
+    length: u64,
+}
+
+impl Source {
+    fn open(segment: &Segment) -> io::Result<Self> {
+        let mut file = File::open(&segment.path)?;
+        if !segment.cold {
+            return Ok(Self::Hot(file));
+        }
+        let mut front = [0; 18];
+        let read = read_up_to_of(&file, &mut front, 0)?;
+        // What says no length is none that we packed: it holds no segment then.
+        let length = zstd::zstd_safe::get_frame_content_size(&front[..read]);
+        let length = length.ok().flatten().unwrap_or(0);
+        file.rewind()?;
+        Ok(Self::Cold(Box::new(Unpacked {
+            decoder: zstd::Decoder::new(file)?,
+            at: 0,
+            length,
+        })))
+    }
+
+    pub(super) fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::Hot(file) => Ok(file.metadata()?.len()),
+            Self::Cold(unpacked) => Ok(unpacked.length),
+        }
+    }
+
+    /// Fills a buffer as far as the segment reaches. A cold one is read forwards only; where it cannot be unpacked it ends.
+    pub(super) fn read_up_to(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Hot(file) => read_up_to_of(file, buffer, offset),
+            Self::Cold(unpacked) => Ok(unpacked.read_up_to(buffer, offset)),
+        }
+    }
+
+    /// Can what was read change? Only where records may be erased in place.
+    const fn is_fixed(&self) -> bool {
+        matches!(self, Self::Cold(_))
+    }
+}
+
+impl Unpacked {
+    fn read_up_to(&mut self, buffer: &mut [u8], offset: u64) -> usize {
+        let Some(skip) = offset.checked_sub(self.at) else {
+            return 0;
+        };
+        let skipped = io::copy(&mut (&mut self.decoder).take(skip), &mut io::sink()).unwrap_or(0);
+        self.at += skipped;
+        if skipped < skip {
+            return 0;
+        }
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.decoder.read(&mut buffer[filled..]) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => filled += read,
+            }
+        }
+        self.at += filled as u64;
+        filled
     }
 }
 
@@ -129,11 +277,11 @@ pub(super) enum Start {
 }
 
 /// Reads a segment's header and checks that it stands in the file of its name.
-pub(super) fn read_header(segment: &Segment, file: &File) -> Result<Start, JournalError> {
+pub(super) fn read_header(segment: &Segment, file: &mut Source) -> Result<Start, JournalError> {
     let mut bytes = [0; HEADER];
-    let read = read_up_to(file, &mut bytes, 0).map_err(|source| segment.io(source))?;
+    let read = file.read_up_to(&mut bytes, 0).map_err(|source| segment.io(source))?;
     // The header is synced before a batch is written, so a file that holds a batch holds its whole header.
-    let length = file.metadata().map_err(|source| segment.io(source))?.len();
+    let length = file.len().map_err(|source| segment.io(source))?;
     if read < HEADER || (length == HEADER as u64 && bytes.iter().all(|byte| *byte == 0)) {
         return Ok(Start::Torn);
     }
@@ -148,7 +296,7 @@ pub(super) fn read_header(segment: &Segment, file: &File) -> Result<Start, Journ
 }
 
 /// Fills a buffer as far as the file reaches.
-pub(super) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_up_to_of(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {
@@ -176,7 +324,7 @@ pub(super) enum Step {
 pub(super) struct Walker {
     pub segment: Segment,
     pub header: Header,
-    file: File,
+    file: Source,
     /// Sequence that the next batch must start with.
     pub expected: u64,
     buffer: Vec<u8>,
@@ -188,7 +336,7 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    pub(super) fn new(segment: Segment, file: File, header: Header) -> Self {
+    pub(super) fn new(segment: Segment, file: Source, header: Header) -> Self {
         Self {
             expected: header.first,
             segment,
@@ -240,10 +388,14 @@ impl Walker {
 
     /// Reads the batch of the last step anew: an erasure may have been under way while it was read.
     pub(super) fn reread(&mut self) -> Result<(), JournalError> {
-        if let Some(head) = self.head {
+        if let Some(head) = self.head
+            && !self.file.is_fixed()
+        {
             let start = self.next - head.length;
             let piece = &mut self.buffer[start..self.next];
-            read_up_to(&self.file, piece, self.base + start as u64).map_err(|source| self.segment.io(source))?;
+            let offset = self.base + start as u64;
+            let read = self.file.read_up_to(piece, offset);
+            read.map_err(|source| self.segment.io(source))?;
         }
         Ok(())
     }
@@ -254,10 +406,15 @@ impl Walker {
     }
 
     /// Everything from an offset to the end of the file.
-    pub(super) fn rest(&self, offset: u64) -> Result<Vec<u8>, JournalError> {
-        let length = self.file.metadata().map_err(|source| self.segment.io(source))?.len();
+    pub(super) fn rest(&mut self, offset: u64) -> Result<Vec<u8>, JournalError> {
+        if self.file.is_fixed() {
+            // A cold segment was closed: nothing of it can be an interrupted write.
+            return Ok(Vec::new());
+        }
+        let length = self.file.len().map_err(|source| self.segment.io(source))?;
         let mut rest = vec![0; usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX)];
-        let read = read_up_to(&self.file, &mut rest, offset).map_err(|source| self.segment.io(source))?;
+        let read = self.file.read_up_to(&mut rest, offset);
+        let read = read.map_err(|source| self.segment.io(source))?;
         rest.truncate(read);
         Ok(rest)
     }
@@ -279,11 +436,11 @@ impl Walker {
         self.buffer.copy_within(self.next.., 0);
         self.next = 0;
         // A claimed length is believed only as far as the file reaches.
-        let length = self.file.metadata().map_err(|source| self.segment.io(source))?.len();
+        let length = self.file.len().map_err(|source| self.segment.io(source))?;
         let left = usize::try_from(length.saturating_sub(self.base)).unwrap_or(usize::MAX);
         self.buffer.resize(held.max(left.min(wanted.max(CHUNK))), 0);
-        let read = read_up_to(&self.file, &mut self.buffer[held..], self.base + held as u64)
-            .map_err(|source| self.segment.io(source))?;
+        let read = self.file.read_up_to(&mut self.buffer[held..], self.base + held as u64);
+        let read = read.map_err(|source| self.segment.io(source))?;
         self.buffer.truncate(held + read);
         Ok(self.buffer.len().min(wanted))
     }

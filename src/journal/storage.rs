@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::failpoint;
+
 /// Journal files hold personal data: for their owner alone.
 const FILE_MODE: u32 = 0o600;
 
@@ -31,16 +33,19 @@ pub(super) struct Disk;
 
 impl Medium for File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        failpoint::disk("journal.write")?;
         self.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        failpoint::disk("journal.sync")?;
         self.sync_data()
     }
 }
 
 impl Storage for Disk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
+        failpoint::disk("journal.create")?;
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)

@@ -101,8 +101,8 @@ fn first_segment(folder: &Path) -> PathBuf {
 /// Where each batch of the first segment starts, and where the last one ends.
 fn batch_starts(folder: &Path) -> Vec<usize> {
     let segment = segment::Segment::new(folder, 1);
-    let file = std::fs::File::open(&segment.path).unwrap();
-    let segment::Start::Header(header) = segment::read_header(&segment, &file).unwrap() else {
+    let mut file = segment::Source::Hot(std::fs::File::open(&segment.path).unwrap());
+    let segment::Start::Header(header) = segment::read_header(&segment, &mut file).unwrap() else {
         panic!("the header is torn");
     };
     let mut walker = segment::Walker::new(segment, file, header);

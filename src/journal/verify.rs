@@ -80,7 +80,7 @@ struct Signed {
 
 impl Verifier {
     fn walk(&mut self, folder: &Path) -> Result<(), JournalError> {
-        let segments = Segment::list(folder)?;
+        let segments = Segment::list_all(folder)?;
         let mut chain = Chain::new(folder, 0)?;
         while chain.step()? {
             let (Some(frame), Some(segment), Some(id)) = (chain.frame(), chain.segment(), chain.id()) else {

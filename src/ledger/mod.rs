@@ -13,7 +13,7 @@ use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 
-pub use embedded::{EmbeddedLedger, OpenError, Opened, Options, Secret, ViewState};
+pub use embedded::{Aged, EmbeddedLedger, Held, OpenError, Opened, Options, Retention, Secret, ViewState};
 pub use record::{
     AttemptMeta, DecisionNote, Entry, Forgotten, Outcome, OwnedRange, Recorded, Standing, Suspended, Suspension, Via,
 };
@@ -119,6 +119,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// same attempt replaces the earlier (a late 18x counts it again). Never waits; an attempt never settled counts.
     fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>);
 
+    /// As [`Ledger::settle`], naming the trunk that carried the call. A store without evidence has no use for the name.
+    fn settle_over(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>, trunk: &str) {
+        let _ = trunk;
+        self.settle(key, id, outcome, at);
+    }
+
     /// Appends entries atomically: all or none; the same entry again changes nothing.
     fn record(&self, entries: Vec<Entry>) -> Answer<Result<Recorded, StoreError>>;
 
@@ -131,6 +137,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// Erases one number's personal data on request (`clapet forget`) except what the law obliges to keep; what still binds stays
     /// under a keyed hash, so that erasure opens no fifth call and lifts no refusal.
     fn forget(&self, number: E164, at: DateTime<Utc>) -> Answer<Result<Forgotten, StoreError>>;
+
+    /// Signs what is recorded so far, so that it can be proved. A store without evidence of its own has nothing to sign.
+    fn sign(&self) -> Answer<Result<(), StoreError>> {
+        Answer::Ready(Ok(()))
+    }
 
     /// What was recorded that the roster is built from: imported ranges, suspensions.
     fn standing(&self) -> Standing;

@@ -7,13 +7,15 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use super::resolve::Wanted;
 use super::shared::Shared;
 use super::worker::Inbound;
 use crate::api::{Host, ListenerState, State, StoreState, Token, TrunkState};
 use crate::config::Config;
 use crate::gate::{Gate, OnStoreFailure, SourcePolicy};
 use crate::ledger::{Answer, Entry, Ledger, Recorded, StoreError};
-use crate::sip::peer::Source;
+use crate::sip::Transport;
+use crate::sip::peer::{Access, Place, Source, Trunk};
 use crate::sip::proxy::Routing;
 
 /// A handle on a running server, shared with the API and the signals.
@@ -75,6 +77,43 @@ impl Control {
             .map_err(|error| error.to_string())?;
         self.gate.set_policy(policy);
         Ok(())
+    }
+
+    /// Trunks whose target is a name, and the transports and families (true: IPv4) of the sockets that could reach them.
+    pub(super) fn named_trunks(&self) -> (Vec<(Arc<str>, Arc<str>)>, Vec<(Transport, bool)>) {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = in_force
+            .peers
+            .trunks
+            .iter()
+            .filter(|trunk| Wanted::of(&trunk.target.uri).is_some());
+        let trunks = named.map(|trunk| (Arc::clone(&trunk.id), Arc::clone(&trunk.target.uri)));
+        let listen = in_force.sip.listen.iter();
+        (
+            trunks.collect(),
+            listen
+                .map(|socket| (socket.transport, socket.address.is_ipv4()))
+                .collect(),
+        )
+    }
+
+    /// A trunk's name leads there; true where that is news, which is then in force.
+    pub(super) fn found(&self, id: &str, uri: &str, places: Vec<Place>) -> bool {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers = (*in_force.peers).clone();
+        let same = |trunk: &&mut Trunk| *trunk.id == *id && *trunk.target.uri == *uri;
+        let (Some(trunk), Some(first)) = (peers.trunks.iter_mut().find(same), places.first()) else {
+            return false;
+        };
+        if trunk.places == places {
+            return false;
+        }
+        (trunk.target.address, trunk.target.transport) = (first.address, first.transport);
+        trunk.places = places;
+        in_force.peers = Arc::new(peers);
+        self.shared.set_routing(routing(&in_force));
+        self.wake();
+        true
     }
 
     /// From now on new calls get 503.
@@ -148,14 +187,13 @@ impl Host for Control {
                 journal_lag: self.ledger.lag(),
                 records: self.ledger.records(),
             },
-            // A trunk that does not answer is passed over call by call; nothing watches it between calls.
             trunks: in_force
                 .peers
                 .trunks
                 .iter()
                 .map(|trunk| TrunkState {
                     id: trunk.id.to_string(),
-                    up: true,
+                    up: !trunk.watch.health.is_down(),
                 })
                 .collect(),
             degraded: self.degraded(),
@@ -226,7 +264,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     told
 }
 
-/// Sources keep their positions, also when one before them is taken away: that one stays, without an address and suspended. Workers
+/// Trunks keep what is known of their health and addresses, and sources their positions, also when one before them is taken away: that one stays, without an address and suspended. Workers
 /// see new routes a moment after the gate sees the new roster, and a call judged in that moment must not be taken for another
 /// source's only because a table was added or removed further up.
 fn keep_positions(old: &Config, new: &mut Config) {
@@ -234,7 +272,12 @@ fn keep_positions(old: &Config, new: &mut Config) {
     let mut order: Vec<(SourcePolicy, Source)> = Vec::with_capacity(new.sources.len());
     for (policy, peer) in old.sources.iter().zip(&old.peers.sources) {
         order.push(match find(&policy.id) {
-            Some(at) => (new.sources[at].clone(), new.peers.sources[at].clone()),
+            Some(at) => {
+                let mut same = new.peers.sources[at].clone();
+                // What it has used of its limits is not forgotten.
+                same.access.usage = Arc::clone(&peer.access.usage);
+                (new.sources[at].clone(), same)
+            }
             None => gone(policy, peer),
         });
     }
@@ -245,6 +288,19 @@ fn keep_positions(old: &Config, new: &mut Config) {
     }
     let mut peers = (*new.peers).clone();
     (new.sources, peers.sources) = order.into_iter().unzip();
+    for trunk in &mut peers.trunks {
+        let same = |old: &&Trunk| old.id == trunk.id && old.target.uri == trunk.target.uri;
+        let Some(old) = old.peers.trunks.iter().find(same) else {
+            continue;
+        };
+        if trunk.watch.options.is_some() {
+            trunk.watch.health = Arc::clone(&old.watch.health);
+        }
+        if !old.places.is_empty() {
+            trunk.places.clone_from(&old.places);
+            trunk.target = old.target.clone();
+        }
+    }
     new.peers = Arc::new(peers);
 }
 
@@ -260,6 +316,7 @@ fn gone(policy: &SourcePolicy, peer: &Source) -> (SourcePolicy, Source) {
         trunks: Vec::new(),
         target: None,
         inbound: Vec::new(),
+        access: Access::default(),
         ..peer.clone()
     };
     (policy, peer)

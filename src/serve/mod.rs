@@ -7,7 +7,9 @@
 mod addresses;
 mod clock;
 mod control;
+mod dns;
 mod http;
+mod resolve;
 mod server;
 mod shard;
 mod shared;

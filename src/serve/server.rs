@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::control::{record_configuration, routing};
+use super::dns::Dns;
 use super::http::Http;
+use super::resolve::keep_fresh;
 use super::shard::Shards;
 use super::shared::Shared;
 use super::worker::{INBOX, Worker};
@@ -214,6 +216,7 @@ impl Server {
                 .map_err(|fault| ServeError::SetUp("a worker's thread", fault.to_string()))?;
             server.workers.push(thread);
         }
+        server.watch_names(&control)?;
         if setup.api {
             let backend = Backend {
                 gate,
@@ -233,6 +236,27 @@ impl Server {
             .write(&store)
             .map_err(|source| ServeError::File { path: store, source })?;
         Ok(server)
+    }
+
+    /// Starts the thread that keeps the names of trunks fresh.
+    fn watch_names(&mut self, control: &Arc<Control>) -> Result<(), ServeError> {
+        let control = Arc::clone(control);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|fault| ServeError::SetUp("the lookup of names", fault.to_string()))?;
+        let thread = std::thread::Builder::new()
+            .name("names".into())
+            .spawn(move || {
+                // Without name servers the addresses found at start stay.
+                match runtime.block_on(async { Dns::system() }) {
+                    Ok(dns) => runtime.block_on(keep_fresh(dns, control)),
+                    Err(fault) => warn!(fault, "names of trunks are not looked up again"),
+                }
+            })
+            .map_err(|fault| ServeError::SetUp("the lookup of names", fault.to_string()))?;
+        self.workers.push(thread);
+        Ok(())
     }
 
     /// Says on stderr where the server listens and, where nobody configured anything, how to place the first call.

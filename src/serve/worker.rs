@@ -133,6 +133,11 @@ impl<'a> Turn<'a> {
     }
 
     async fn run(&mut self) {
+        if self.worker.position == 0 {
+            self.proxy.probe(self.worker.clock.now());
+            self.do_outputs(self.worker.clock.now());
+        }
+        let mut done = Instant::now();
         loop {
             poll_fn(|cx| self.poll_input(cx)).await;
             if self.worker.shared.is_stopping() {
@@ -148,6 +153,10 @@ impl<'a> Turn<'a> {
             }
             self.do_outputs(now);
             self.publish();
+            let begun = now.mono;
+            let idle = begun.saturating_duration_since(done);
+            done = Instant::now();
+            self.proxy.worked(done.saturating_duration_since(begun), idle);
         }
     }
 

@@ -14,7 +14,10 @@ mod chaos;
 mod counting;
 mod dialog;
 mod failover;
+mod health;
+mod overload;
 mod refused;
+mod sources;
 mod wire;
 
 use std::time::Duration;

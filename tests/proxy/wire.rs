@@ -60,7 +60,11 @@ fn a_forwarded_invite_is_the_same_but_for_the_edits() {
         .map(|line| line.split(':').next().unwrap_or_default().trim().to_ascii_lowercase())
         .collect();
     names.sort();
-    assert_eq!(names, ["max-forwards", "record-route", "v", "via"], "{added:?}");
+    assert_eq!(
+        names,
+        ["max-breadth", "max-forwards", "record-route", "v", "via"],
+        "{added:?}"
+    );
     assert!(forwarded.ends_with("\r\n\r\nv=0\r\n\n\n"), "the body is as it was");
 
     let message = Message::parse(world.ends[TRUNK_A].inbox[0].bytes.clone()).expect("readable");
@@ -252,4 +256,22 @@ fn a_body_of_many_bytes_passes_whole() {
     world.run(seconds(5));
     assert_eq!(world.statuses(client), [200]);
     assert_eq!(world.ends[TRUNK_A].served[0].request.body(), body.as_bytes());
+}
+
+#[test]
+fn a_max_breadth_is_kept_and_one_of_zero_gets_440() {
+    let mut world = World::new();
+    for (breadth, status) in [("7", 200), ("0", 440), ("00", 440)] {
+        let client = world.place(Invite {
+            headers: vec![format!("Max-Breadth: {breadth}")],
+            ..Invite::default()
+        });
+        world.run(seconds(5));
+        assert_eq!(world.statuses(client), [status], "RFC 5393 §5.3.3");
+    }
+    assert_eq!(world.invites(TRUNK_A), 1);
+    let forwarded = &world.ends[TRUNK_A].served[0].request;
+    let breadths: Vec<&str> = forwarded.values(Header::MaxBreadth).collect();
+    assert_eq!(breadths, ["7"]);
+    world.run_out_and_leave_nothing();
 }

@@ -69,6 +69,10 @@ impl Network {
         self.down.insert(address, down);
     }
 
+    pub fn set_up(&mut self, address: SocketAddr) {
+        self.down.remove(&address);
+    }
+
     pub fn down(&self, address: SocketAddr) -> Option<Down> {
         self.down.get(&address).copied()
     }

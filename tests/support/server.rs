@@ -43,6 +43,13 @@ impl Site {
         self
     }
 
+    /// Sets or takes away a variable of the environment of every child to come.
+    pub fn environment(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment
+            .extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
     pub fn configure(&self, configuration: &str) {
         let text = configuration
             .replace("{store}", &self.store().to_string_lossy())

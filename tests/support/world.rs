@@ -14,7 +14,9 @@ use clapet::law::Law;
 use clapet::ledger::Outcome;
 use clapet::numbering::E164;
 use clapet::sip::message::{Header, Message};
-use clapet::sip::peer::{Matcher, NumberFormat, Peers, Source, Target, Trunk, TrustedHeaders};
+use clapet::sip::peer::{
+    Access, Matcher, NumberFormat, Peers, Place, Probing, Source, Target, Trunk, TrustedHeaders, Watch,
+};
 use clapet::sip::proxy::{AskId, Listener, Output, Proxy, Routing, Settings};
 use clapet::sip::{Flow, ListenerId, Now, Transport};
 use clapet::telemetry::Metrics;
@@ -54,6 +56,14 @@ pub struct Setup {
     /// Trunks that exist: one or two, of equal weight, A first.
     pub trunks: usize,
     pub number_format: NumberFormat,
+    /// Credentials and limits of the PBX.
+    pub access: Access,
+    /// The PBX is known by its credentials alone.
+    pub by_digest_alone: bool,
+    /// How trunks are probed.
+    pub options: Option<Probing>,
+    /// The first trunk's name leads to the second one's address too, which comes second.
+    pub further: bool,
 }
 
 impl Default for Setup {
@@ -67,6 +77,10 @@ impl Default for Setup {
             silence_unknown: false,
             trunks: 2,
             number_format: NumberFormat::AsDialled,
+            access: Access::default(),
+            by_digest_alone: false,
+            options: None,
+            further: false,
         }
     }
 }
@@ -147,7 +161,13 @@ impl World {
             timer_c: Duration::from_secs(200),
             t1: super::ua::T1,
         };
-        let proxy = Proxy::new(settings, routing(setup), metrics.clone());
+        let mut proxy = Proxy::new(settings, routing(setup), metrics.clone());
+        let begin = Instant::now();
+        // Tuesday, 11:00 in Paris.
+        let wall = "2023-06-06T09:00:00Z".parse().expect("a moment");
+        if setup.options.is_some() {
+            proxy.probe(Now { mono: begin, wall });
+        }
         let ends = NAMES
             .iter()
             .map(|&(name, address)| Ua::new(name, socket(address), socket(PROXY)))
@@ -160,9 +180,8 @@ impl World {
             metrics,
             wire: Vec::new(),
             now: Duration::ZERO,
-            begin: Instant::now(),
-            // Tuesday, 11:00 in Paris.
-            wall: "2023-06-06T09:00:00Z".parse().expect("a moment"),
+            begin,
+            wall,
             order: BinaryHeap::new(),
             events: BTreeMap::new(),
             serial: 0,
@@ -430,7 +449,10 @@ pub fn routing(setup: &Setup) -> Routing {
     let number = |digits| E164::new(digits).expect("a number");
     let source = Source {
         id: "bpo".into(),
-        addresses: vec![matcher(NAMES[PBX].1)],
+        addresses: (!setup.by_digest_alone)
+            .then(|| matcher(NAMES[PBX].1))
+            .into_iter()
+            .collect(),
         trusted: TrustedHeaders {
             professional: Some("X-Professional".into()),
             purpose: None,
@@ -446,6 +468,7 @@ pub fn routing(setup: &Setup) -> Routing {
         refuse_with: setup.refuse_with,
         redress: (setup.refuse_with == 608).then(|| "<https://redress.example/jws>;purpose=jwscard".into()),
         canvasses: true,
+        access: setup.access.clone(),
     };
     let trunks = (1_u16..)
         .zip(&NAMES[TRUNK_A..=TRUNK_B])
@@ -454,6 +477,11 @@ pub fn routing(setup: &Setup) -> Routing {
             id: name.into(),
             target: target(address),
             addresses: vec![matcher(address)],
+            places: places(setup),
+            watch: Watch {
+                options: setup.options,
+                ..Watch::default()
+            },
             priority,
             weight: 10,
             number_format: setup.number_format,
@@ -469,6 +497,19 @@ pub fn routing(setup: &Setup) -> Routing {
         peers: Arc::new(peers),
         plan: Arc::new(Law::embedded().plan.clone()),
     }
+}
+
+fn places(setup: &Setup) -> Vec<Place> {
+    (0_u16..)
+        .zip(&NAMES[TRUNK_A..=TRUNK_B])
+        .filter(|_| setup.further)
+        .map(|(priority, (_, address))| Place {
+            address: socket(address),
+            transport: Transport::Udp,
+            priority,
+            weight: 0,
+        })
+        .collect()
 }
 
 /// The source that every question of the PBX names.

@@ -333,3 +333,24 @@ fn forged_proofs_do_not_hold() {
     );
     assert_eq!(good.verify(&[[0; 32]]), Err(ProofError::Key));
 }
+
+#[test]
+fn checkpoint_on_request_covers_everything_taken_so_far() {
+    let (_above, folder) = folder();
+    let (journal, _) = Journal::open(&folder, options()).unwrap();
+    append(&journal, 1..=3);
+    assert!(prove(&folder, &[1, 2, 3]).unwrap().is_empty());
+    let waiting = journal.append(Class::Binding, vec![draft(4)]).unwrap();
+    wait(journal.checkpoint().unwrap()).unwrap();
+    wait(waiting).unwrap();
+    let sequences = |proofs: Vec<Proof>| proofs.iter().map(|proof| proof.sequence).collect::<Vec<_>>();
+    assert_eq!(sequences(prove(&folder, &[1, 2, 3, 4]).unwrap()), [1, 2, 3, 4]);
+    // Nothing new to sign is no error, and what follows is proved by the next.
+    wait(journal.checkpoint().unwrap()).unwrap();
+    append(&journal, 5..=5);
+    wait(journal.checkpoint().unwrap()).unwrap();
+    assert_eq!(sequences(prove(&folder, &[1, 5]).unwrap()), [1, 5]);
+    journal.close().unwrap();
+    assert_eq!(journal.checkpoint().map(|_| ()), Err(AppendError::Closed));
+    assert!(bad(&folder).is_none());
+}

@@ -12,6 +12,7 @@ use super::super::{Answer, AttemptId, History, Key, ReserveIf, Reserved, StoreEr
 use super::Core;
 use super::deferred::{Deferred, What};
 use super::row::{Mark, Row, seconds};
+use crate::failpoint;
 use crate::journal::{Class, Draft, Kind, Pending};
 
 /// How a reservation was decided under the page's lock.
@@ -72,6 +73,7 @@ impl Core {
                     return Ok(Decided::Refused(Reserved::Exhausted));
                 }
             }
+            failpoint::reach("reserve.before");
             let pending = self.append(Class::Binding, vec![draft])?;
             row.marks.push(Mark {
                 id: pending.first,
@@ -88,6 +90,7 @@ impl Core {
             Ok(Decided::Refused(reserved)) => Answer::Ready(Ok(reserved)),
             Ok(Decided::Held(id)) => self.once_durable(id, Reserved::Granted(AttemptId(id))),
             Ok(Decided::New(pending)) => {
+                failpoint::reach("reserve.after");
                 self.latest.fetch_max(now, Ordering::Relaxed);
                 Answer::Later(Box::pin(async move {
                     let granted = Reserved::Granted(AttemptId(pending.first));
@@ -97,12 +100,12 @@ impl Core {
         }
     }
 
-    pub fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>) {
+    pub fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>, trunk: Option<&str>) {
         let draft = Draft {
             kind: Kind::Settlement,
             at,
             siren: key.siren.0,
-            body: body::settlement(key.callee, id, outcome),
+            body: body::settlement(key.callee, id, outcome, trunk),
         };
         self.with_page(key.callee, |page| {
             let mut row = page.get(key);

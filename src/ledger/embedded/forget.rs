@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Days, Utc};
 
-use super::super::body::{self, Record};
+use super::super::body::{self, Carried, Record};
 use super::super::record::{Entry, Forgotten};
 use super::super::{Answer, Key, StoreError};
 use super::page::key_of_entry;
@@ -83,7 +83,9 @@ fn fate(stored: &journal::Stored, number: E164, at: DateTime<Utc>) -> Fate {
             (Entry::ConsentUsed { scope, given_at, .. }, _) => proof(*scope, *given_at, at),
             _ => Fate::Erase,
         },
-        Record::Erasure { .. } | Record::Other => Fate::Untouched,
+        // The proofs in it are copies; the originals are kept as long as the law obliges to.
+        Record::Carried(Carried::Row { key, .. }) => concerns(key.callee),
+        Record::Carried(Carried::Record(_)) | Record::Erasure { .. } | Record::Other => Fate::Untouched,
     }
 }
 
@@ -179,10 +181,9 @@ impl Core {
                         continue;
                     }
                     bare.apply(&entry);
-                    if consent.withdrawn_at.is_none() {
-                        let (kind, siren, body) = body::entry(&entry, None);
-                        drafts.push(Draft { kind, at, siren, body });
-                    }
+                    // Also of one that was withdrawn before: its own record may be cold, and what carried it on is erased.
+                    let (kind, siren, body) = body::entry(&entry, None);
+                    drafts.push(Draft { kind, at, siren, body });
                 }
                 left.push((*key, bare));
             }

@@ -15,6 +15,7 @@ use super::page::{PAGES, Page, key_of_entry};
 use super::row::Row;
 use super::standing::StandingState;
 use super::{Core, later, wait_here};
+use crate::failpoint;
 use crate::journal::{Class, Draft};
 
 /// Up to so many entries are one journal batch under the locks of their pages; more are an import.
@@ -185,6 +186,7 @@ impl Core {
             if chunk.len() == CHUNK {
                 let drafts: Vec<Draft> = chunk.drain(..).map(|entry| draft(entry, false)).collect();
                 self.append_when_room(&drafts)?;
+                failpoint::reach("import.chunk");
             }
             chunk.push(entry);
             recorded.new += 1;
@@ -219,6 +221,7 @@ impl Core {
             drop((commit, standing));
             std::thread::sleep(Duration::from_millis(2));
         };
+        failpoint::reach("import.last");
         wait_here(Answer::Later(Box::pin(pending)))?;
         Ok(recorded)
     }

@@ -1,6 +1,7 @@
 //! The ledger's own threads. The keeper hands waiting records to the journal, flushes notes, tells those who wait for durability, shows
 //! the metrics and lets attempts expire a few pages at a time; the view's thread makes checkpoints.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::StoreError;
 use super::Core;
+use super::cold::Aged;
 use super::page::PAGES;
 use super::view::Pace;
 use crate::journal::Class;
@@ -23,6 +25,8 @@ const PAGES_A_TICK: usize = 1;
 const NOTES: usize = 256;
 /// How often the view's thread looks whether a checkpoint is due.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it looks for segments of the journal that are old.
+const AGE: Duration = Duration::from_secs(3600);
 /// Pause after a checkpoint that failed.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -98,8 +102,18 @@ impl Core {
     fn keep_view(&self) {
         let mut last = Instant::now();
         let mut at = self.taken();
+        let mut aged = last.checked_sub(AGE).unwrap_or(last);
+        let mut erased = BTreeSet::new();
         while !self.signal.stopped() {
             std::thread::sleep(LOOK);
+            if aged.elapsed() >= AGE && self.journal.failure().is_none() {
+                aged = Instant::now();
+                match self.age((self.options.clock)(), &mut erased) {
+                    Ok(done) if done != Aged::default() => tracing::info!(?done, "old segments of the journal"),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "old segments of the journal stay where they are for now"),
+                }
+            }
             let behind = self.behind();
             let due = behind >= self.options.checkpoint_records
                 || (self.taken() != at && last.elapsed() >= self.options.checkpoint_every);
@@ -144,7 +158,7 @@ impl Core {
         waiters.is_empty()
     }
 
-    fn flush_notes(&self, all: bool) {
+    pub fn flush_notes(&self, all: bool) {
         loop {
             let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
             let due = notes.due(Instant::now(), all, NOTES);

@@ -5,6 +5,7 @@
 //! view's (checkpoints). Nothing here reads the time of day but [`Options::clock`], which stamps recorded facts.
 
 mod calls;
+mod cold;
 mod deferred;
 mod erased;
 mod forget;
@@ -23,7 +24,7 @@ mod standing;
 mod tests;
 mod view;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -48,6 +49,7 @@ use crate::journal::{AppendError, Class, Draft, Journal, Pending};
 use crate::numbering::E164;
 use crate::telemetry::Metrics;
 
+pub use self::cold::{Aged, Retention};
 pub use self::open::{OpenError, Opened, ViewState};
 pub use self::secret::Secret;
 
@@ -70,6 +72,11 @@ pub struct Options {
     pub checkpoint_records: u64,
     /// Time after which the view is brought up to date if anything changed.
     pub checkpoint_every: Duration,
+    /// Days after its last record that a closed segment of the journal goes cold. Above [`Options::attempt_days`] hardly anything has to be
+    /// carried on for it.
+    pub cold_after: u32,
+    /// How long records are kept once they are cold.
+    pub retention: Retention,
     /// The time of day at which facts are recorded.
     pub clock: fn() -> DateTime<Utc>,
     /// Where commits, live records and lag are counted.
@@ -87,6 +94,8 @@ impl Default for Options {
             attempt_days: 35,
             checkpoint_records: 200_000,
             checkpoint_every: Duration::from_secs(300),
+            cold_after: 40,
+            retention: Retention::default(),
             clock: Utc::now,
             metrics: None,
         }
@@ -102,6 +111,9 @@ pub struct EmbeddedLedger {
 
 /// Who waits for which sequence number.
 type Waiter = (u64, oneshot::Sender<Result<(), StoreError>>);
+
+/// A store held by this process without being open.
+pub struct Held(#[allow(dead_code, reason = "held for its drop")] lock::Lock);
 
 /// What the ledger's handles and threads share.
 struct Core {
@@ -188,6 +200,17 @@ impl EmbeddedLedger {
         self.core.checkpoint(view::Pace::AtOnce)
     }
 
+    /// Moves segments of the journal that are old enough to the cold folder, and ends what has been kept for its time, now rather than when
+    /// the store's own thread next looks. Blocks.
+    pub fn age(&self, now: DateTime<Utc>) -> Result<Aged, String> {
+        self.core.age(now, &mut BTreeSet::new())
+    }
+
+    /// Holds a store that must not be used meanwhile, without opening it, until the guard is dropped.
+    pub fn hold(path: &Path) -> Result<Held, OpenError> {
+        lock::Lock::take(path).map(Held)
+    }
+
     fn stop_threads(&self) {
         self.core.signal.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -218,7 +241,11 @@ impl Ledger for EmbeddedLedger {
     }
 
     fn settle(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>) {
-        self.core.settle(key, id, outcome, at);
+        self.core.settle(key, id, outcome, at, None);
+    }
+
+    fn settle_over(&self, key: Key, id: AttemptId, outcome: Outcome, at: DateTime<Utc>, trunk: &str) {
+        self.core.settle(key, id, outcome, at, Some(trunk));
     }
 
     fn record(&self, entries: Vec<Entry>) -> Answer<Result<Recorded, StoreError>> {
@@ -236,6 +263,11 @@ impl Ledger for EmbeddedLedger {
     fn forget(&self, number: E164, at: DateTime<Utc>) -> Answer<Result<Forgotten, StoreError>> {
         let core = self.core.clone();
         later("clapet-forget", move || core.forget(number, at))
+    }
+
+    fn sign(&self) -> Answer<Result<(), StoreError>> {
+        let core = self.core.clone();
+        later("clapet-sign", move || core.sign())
     }
 
     fn standing(&self) -> Standing {
@@ -327,6 +359,13 @@ impl Core {
             told.await.unwrap_or(Err(StoreError::Closed))?;
             Ok(value)
         }))
+    }
+
+    /// Signs the journal's head; coalesced notes that wait are in it.
+    fn sign(&self) -> Result<(), StoreError> {
+        self.flush_notes(true);
+        let pending = self.journal.checkpoint()?;
+        wait_here(Answer::Later(Box::pin(pending)))
     }
 
     /// The moment before which attempts are of no use to any rule.

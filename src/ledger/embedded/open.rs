@@ -149,7 +149,7 @@ pub(super) fn open(options: Options) -> Result<(Core, Opened), OpenError> {
         core.pages.count(i64::try_from(rows).unwrap_or_default());
     }
     let mut replay = Replay::new(&core);
-    for stored in journal::read(&EmbeddedLedger::journal_folder(&path), position.floor)? {
+    for stored in journal::read_hot(&EmbeddedLedger::journal_folder(&path), position.floor)? {
         replay.take(&stored?);
     }
     let (replayed, unread) = replay.finish();

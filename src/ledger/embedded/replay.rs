@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::super::Key;
-use super::super::body::{self, Record};
+use super::super::body::{self, Carried, Kept, Record};
 use super::super::record::Entry;
 use super::Core;
 use super::page::key_of_entry;
@@ -63,7 +63,7 @@ impl<'a> Replay<'a> {
                     });
                 });
             }
-            Record::Settlement { key, id, outcome } => self.change(key, sequence, |row| {
+            Record::Settlement { key, id, outcome, .. } => self.change(key, sequence, |row| {
                 row.settle(id.0, outcome, at);
             }),
             Record::Entry { entry, import: None } => self.entries(sequence, &[entry]),
@@ -71,17 +71,46 @@ impl<'a> Replay<'a> {
                 entry,
                 import: Some(import),
             } => self.import(sequence, import, entry),
-            Record::Erasure { tag, kept } => {
-                let mut erased = self.core.erased.write().unwrap_or_else(PoisonError::into_inner);
-                if erased.sequence < sequence {
-                    if !kept.is_empty() {
-                        erased.kept.insert(tag, kept);
-                        self.core.any_erased.store(true, Ordering::Release);
-                    }
-                    erased.sequence = sequence;
-                }
-            }
+            Record::Erasure { tag, kept } => self.erasure(sequence, tag, kept),
+            Record::Carried(carried) => self.carried(sequence, carried),
             Record::Decision { .. } | Record::Other => {}
+        }
+    }
+
+    /// A snapshot takes the place of what is known: everything before it is in it.
+    fn carried(&mut self, sequence: u64, carried: Carried) {
+        match carried {
+            Carried::Row { key, row, .. } => {
+                let Some(row) = Row::read(&row) else {
+                    self.unread += 1;
+                    tracing::warn!(sequence, "a carried record cannot be read by this version");
+                    return;
+                };
+                if let Some(at) = row.counted().max() {
+                    self.core.latest.fetch_max(at, Ordering::Relaxed);
+                }
+                self.change(key, sequence, |known| *known = row);
+            }
+            Carried::Record(origin) => match body::read(&origin) {
+                Ok(Record::Entry { entry, .. }) => self.entries(sequence, &[entry]),
+                Ok(Record::Erasure { tag, kept }) => self.erasure(sequence, tag, kept),
+                Ok(_) => {}
+                Err(error) => {
+                    self.unread += 1;
+                    tracing::warn!(sequence, kind = ?origin.kind, %error, "a carried record cannot be read by this version");
+                }
+            },
+        }
+    }
+
+    fn erasure(&self, sequence: u64, tag: [u8; 32], kept: Vec<Kept>) {
+        let mut erased = self.core.erased.write().unwrap_or_else(PoisonError::into_inner);
+        if erased.sequence < sequence {
+            if !kept.is_empty() {
+                erased.kept.insert(tag, kept);
+                self.core.any_erased.store(true, Ordering::Release);
+            }
+            erased.sequence = sequence;
         }
     }
 

@@ -312,7 +312,7 @@ fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 }
 
 /// Tells sources apart in a row; stable, since it is kept in the view.
-fn source_hash(source: &str) -> u64 {
+pub(super) fn source_hash(source: &str) -> u64 {
     use std::hash::Hasher;
     let mut hasher = siphasher::sip::SipHasher13::new_with_keys(0, 0);
     hasher.write(source.as_bytes());

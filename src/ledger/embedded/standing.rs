@@ -110,6 +110,31 @@ impl StandingState {
         ranges.chain(suspensions).chain(configurations).chain(screenings)
     }
 
+    /// What is known now of what an entry was about; `None`: nothing of it is in force any more.
+    pub fn as_it_stands(&self, entry: &Entry) -> Option<Entry> {
+        match entry {
+            Entry::Range(range) => {
+                let id = (
+                    range.first.get(),
+                    range.last.get(),
+                    range.professional.clone(),
+                    range.from,
+                );
+                self.ranges.get(&id).cloned().map(Entry::Range)
+            }
+            Entry::Suspension(suspension) => {
+                let id = (suspension.what == Suspended::Source, suspension.id.clone());
+                self.suspensions.get(&id).cloned().map(Entry::Suspension)
+            }
+            Entry::Configuration { what, .. } => self.configurations.get(what).map(|sha256| Entry::Configuration {
+                what: what.clone(),
+                sha256: *sha256,
+            }),
+            Entry::Screening { .. } => self.entries().find(|known| known == entry),
+            _ => None,
+        }
+    }
+
     pub fn standing(&self) -> Standing {
         Standing {
             ranges: self.ranges.values().cloned().collect(),

@@ -15,6 +15,7 @@ use super::page::{PAGES, Page};
 use super::position::Position;
 use super::secret::{sync_folder, write_synced};
 use super::{Core, until};
+use crate::failpoint;
 
 /// Pages in one of sled's batches: its memory grows with the batch, and so does the share of its file that is of use (2.7 times the
 /// pages' bytes on the disk at 64, 3.3 times at 16).
@@ -291,6 +292,7 @@ impl Core {
         if !held {
             position.floor = floor;
         }
+        failpoint::reach("view.before-position");
         write_synced(&view.folder, &view.folder.join("position"), &position.write())
             .map_err(|error| error.to_string())?;
         view.position = position;
@@ -347,7 +349,8 @@ impl Core {
         Ok(held)
     }
 
-    fn wait_durable(&self, sequence: u64) -> Result<(), String> {
+    /// Waits until a record is durable.
+    pub fn wait_durable(&self, sequence: u64) -> Result<(), String> {
         let deadline = until(DURABLE_WITHIN);
         while self.durable() < sequence {
             if let Some(error) = self.journal.failure() {

@@ -21,7 +21,7 @@ pub struct Edit<'a> {
     changes: SmallVec<[Change<'a>; 12]>,
     /// Kinds of header that some change is about.
     touched: u32,
-    /// Some change goes by name.
+    /// Some change goes by name or by line.
     named: bool,
 }
 
@@ -34,6 +34,8 @@ enum Change<'a> {
     Replace(Header, Value<'a>),
     Remove(Header),
     RemoveNamed(&'a str),
+    /// The line that begins there.
+    RemoveLine(u32),
 }
 
 /// What a value is replaced by.
@@ -108,6 +110,13 @@ impl<'a> Edit<'a> {
         self
     }
 
+    /// Removes one header line of the message.
+    pub fn remove_line(&mut self, span: &HeaderSpan) -> &mut Self {
+        self.named = true;
+        self.changes.push(Change::RemoveLine(span.start));
+        self
+    }
+
     /// Writes the changed message at the end of `out` and splits it off; what `out` held before stays in it.
     pub fn write(&self, out: &mut BytesMut) -> Bytes {
         let begin = out.len();
@@ -136,7 +145,7 @@ impl<'a> Edit<'a> {
                 Change::Replace(_, Value::Text(value)) => value.len(),
                 // `;received=` with an IPv6 address and `;rport=` with a port.
                 Change::Replace(_, Value::Received(_)) => 80,
-                Change::Pop(_) | Change::Remove(_) | Change::RemoveNamed(_) => 0,
+                Change::Pop(_) | Change::Remove(_) | Change::RemoveNamed(_) | Change::RemoveLine(_) => 0,
             })
             .sum();
         sum + self.uri.map_or(0, str::len)
@@ -205,6 +214,7 @@ impl<'a> Edit<'a> {
             && self.changes.iter().any(|change| match *change {
                 Change::Remove(header) => header == span.header,
                 Change::RemoveNamed(name) => same_name(name.as_bytes(), self.message.name_bytes(span)),
+                Change::RemoveLine(start) => start == span.start,
                 _ => false,
             })
     }

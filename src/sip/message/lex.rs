@@ -97,7 +97,8 @@ impl<'a> Iterator for Params<'a> {
 }
 
 /// Every parameter has a token for a name and no stray separator in its value, and `unique` stands once at most.
-/// Values are read liberally: tags with `=`, and `received` with a bare IPv6 address (RFC 5118 §4.5), are common.
+/// Values are read liberally: tags with `=`, and `received` with a bare IPv6 address (RFC 5118 §4.5), are common. But a parenthesis
+/// that opens a comment for one reader and not for another would hide what is put behind it.
 pub(super) fn params_are_well_formed(params: &str, unique: &str) -> bool {
     let mut seen = false;
     Params::new(params).all(|param| {
@@ -107,7 +108,7 @@ pub(super) fn params_are_well_formed(params: &str, unique: &str) -> bool {
             Some(quoted) => unquote(quoted).is_some_and(|(_, rest)| rest.is_empty()),
             None => !value
                 .bytes()
-                .any(|byte| byte <= b' ' || byte == 0x7f || b",;<>\"".contains(&byte)),
+                .any(|byte| byte <= b' ' || byte == 0x7f || b",;<>\"()".contains(&byte)),
         };
         good && !again && super::names::is_token(param.name.as_bytes())
     })
@@ -269,6 +270,8 @@ mod tests {
             r#"x="a"#,
             r#"x="a"b"#,
             "x=<y>",
+            "x=(y",
+            "x=(y)",
             "é=a",
         ] {
             assert!(!params_are_well_formed(bad, "tag"), "{bad:?}");

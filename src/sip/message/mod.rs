@@ -2,6 +2,7 @@
 //!
 //! Compact forms and folding are understood. One allocation for the spans of a message, none per header.
 
+mod credentials;
 mod edit;
 mod lex;
 mod names;
@@ -13,6 +14,7 @@ mod typed;
 mod uri;
 mod write;
 
+pub use credentials::Credentials;
 pub use edit::Edit;
 pub use lex::split_values;
 pub use parse::{Limits, ParseCause, ParseError};

@@ -96,7 +96,13 @@ impl Response<'_> {
         // A To that cannot be read is left alone: a tag might end up inside its open quotes.
         let tagless = self.request.to().is_some_and(|to| to.tag().is_none());
         if self.status != 100 && !self.to_tag.is_empty() && tagless {
-            out.put_slice(b";tag=");
+            // A `;` with nothing behind it is tolerated; two in a row would not be.
+            let separator: &[u8] = if self.request.value_bytes(span).ends_with(b";") {
+                b"tag="
+            } else {
+                b";tag="
+            };
+            out.put_slice(separator);
             push_text(out, self.to_tag);
         }
     }

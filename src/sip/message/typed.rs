@@ -82,9 +82,9 @@ impl<'a> NameAddr<'a> {
         self.param("tag").filter(|tag| !tag.is_empty())
     }
 
-    /// Its parameters follow the grammar, and there is one tag at most.
+    /// Its parameters follow the grammar, and there is one tag at most, which is not empty.
     pub(super) fn is_well_formed(&self) -> bool {
-        params_are_well_formed(self.params, "tag")
+        params_are_well_formed(self.params, "tag") && self.param("tag") != Some("")
     }
 }
 

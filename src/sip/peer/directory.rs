@@ -134,6 +134,12 @@ impl Peers {
                 .iter()
                 .map(move |matcher| (matcher.net, matcher.port, peer))
                 .chain([(host(target.ip()), Some(target.port()), peer)])
+                .chain(
+                    trunk
+                        .places
+                        .iter()
+                        .map(move |place| (host(place.address.ip()), Some(place.address.port()), peer)),
+                )
         });
         sources.chain(trunks)
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::gate::NumberRange;
 use crate::sip::Transport;
-use crate::sip::peer::{Matcher, NumberFormat, Source, Target, Trunk, TrustedHeaders};
+use crate::sip::peer::{Access, Matcher, NumberFormat, Source, Target, Trunk, TrustedHeaders, Watch};
 
 fn matcher(text: &str) -> Matcher {
     let (net, port) = match text.split_once(' ') {
@@ -39,6 +39,7 @@ fn source(addresses: &[&str]) -> Source {
         refuse_with: 403,
         redress: None,
         canvasses: true,
+        access: Access::default(),
     }
 }
 
@@ -47,6 +48,8 @@ fn trunk(at: &str, addresses: &[&str]) -> Trunk {
         id: Arc::from("t"),
         target: target(at),
         addresses: addresses.iter().map(|text| matcher(text)).collect(),
+        places: Vec::new(),
+        watch: Watch::default(),
         priority: 1,
         weight: 1,
         number_format: NumberFormat::AsDialled,

@@ -1,13 +1,17 @@
 //! Sources (PBX and BPO accounts) and trunks: who a message comes from, and where a call goes.
 
+mod access;
 mod directory;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use access::{Access, DigestAccount, Held, Nonce, Rate, Usage};
 pub use directory::Directory;
+pub use watch::{Health, MAX_RETRY_AFTER, Probing, Watch};
 
 use super::Transport;
 use crate::gate::{NumberRange, SourceIndex};
@@ -32,6 +36,19 @@ pub struct Target {
     pub uri: Arc<str>,
     pub address: SocketAddr,
     pub transport: Transport,
+}
+
+/// One of the addresses that a name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where.
+    pub address: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// Lower first (RFC 2782).
+    pub priority: u16,
+    /// Share among those of the same priority.
+    pub weight: u16,
 }
 
 /// Headers that carry personal or commercial facts from a trusted source, removed towards the trunk.
@@ -60,6 +77,8 @@ pub struct Source {
     pub redress: Option<Arc<str>>,
     /// Canvasses: MESSAGE, REFER, SUBSCRIBE and PUBLISH outside a dialog get 405.
     pub canvasses: bool,
+    /// What it must show beside its address, and its limits.
+    pub access: Access,
 }
 
 /// How numbers are written towards a trunk.
@@ -80,6 +99,10 @@ pub struct Trunk {
     pub target: Target,
     /// Addresses its calls and requests come from; the target's is always among them.
     pub addresses: Vec<Matcher>,
+    /// Where its target's name leads (RFC 3263), the target's own address among them; empty: to that address alone.
+    pub places: Vec<Place>,
+    /// How it is watched, and how it is.
+    pub watch: Watch,
     /// Lower first.
     pub priority: u16,
     /// Share among those of the same priority.

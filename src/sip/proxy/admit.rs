@@ -29,7 +29,14 @@ pub(super) struct Fault {
 
 impl Proxy {
     /// A request without a To-tag that no transaction knows.
-    pub(super) fn admit(&mut self, now: Now, arrival: Arrival) {
+    pub(super) fn admit(&mut self, now: Now, mut arrival: Arrival) {
+        if self.sheds(now, &arrival) {
+            return;
+        }
+        match self.authenticate(now, &arrival) {
+            Some(peer) => arrival.peer = peer,
+            None => return,
+        }
         match arrival.peer {
             Peer::Source(source) => self.admit_from_source(now, arrival, source),
             Peer::Trunk(_) => self.admit_from_trunk(now, arrival),
@@ -71,13 +78,24 @@ impl Proxy {
         if self.is_full(is_invite, emergency) || (is_invite && !emergency && (self.draining || asks_are_full)) {
             if is_invite {
                 self.core.counters.invite(&source.id, "refuse", "overload");
+                self.core.note_shed(&arrival, now.mono);
             }
             return self.core.refuse_overloaded(&arrival);
         }
+        let held = match self.core.within_limits(now, source, is_invite && !emergency) {
+            Ok(held) => held,
+            Err(wait) => {
+                self.core.note_shed(&arrival, now.mono);
+                return self.core.refuse_over_rate(&arrival, &source.id, wait);
+            }
+        };
         let call = self.core.keys.call(message);
         let question = is_invite.then(|| question::question(plan, message, callee, index, &source.trusted, call));
-        let trunks = self.trunks(message, &source.trunks, emergency);
+        let trunks = self.trunks(now, message, &source.trunks, emergency);
         let id = self.open(now, arrival, loop_hash, trunks, emergency);
+        if let Some(context) = self.contexts.get_mut(id) {
+            context.held = held;
+        }
         match question {
             // Told, so that it is counted; nobody waits for the answer.
             Some(question) if emergency => {
@@ -176,7 +194,7 @@ impl Proxy {
         self.core
             .counters
             .invite("unknown", "allow", Reason::ExemptEmergency.code());
-        let trunks = self.trunks(message, &[], true);
+        let trunks = self.trunks(now, message, &[], true);
         let id = self.open(now, arrival, loop_hash, trunks, true);
         self.start(now, id);
         self.finish(id, now);
@@ -208,6 +226,7 @@ impl Proxy {
             last: None,
             branches: SmallVec::new(),
             trunks,
+            places: SmallVec::new(),
             ask: None,
             emergency,
             cancelled: false,
@@ -220,6 +239,7 @@ impl Proxy {
             best: None,
             loop_hash,
             holds_until: None,
+            held: None,
             armed: None,
         });
         self.servers.insert(key, id);
@@ -230,8 +250,15 @@ impl Proxy {
         id
     }
 
-    /// The trunks a request may go to, first to be tried last. An emergency call falls back to those its source may not use.
-    fn trunks(&mut self, message: &Message, allowed: &[TrunkIndex], emergency: bool) -> SmallVec<[TrunkIndex; 4]> {
+    /// The trunks a request may go to, first to be tried last: those that are up, and where none is, all of them all the same. An
+    /// emergency call falls back to those that are down, and to those its source may not use.
+    fn trunks(
+        &mut self,
+        now: Now,
+        message: &Message,
+        allowed: &[TrunkIndex],
+        emergency: bool,
+    ) -> SmallVec<[TrunkIndex; 4]> {
         let peers = &self.routed.routing.peers;
         let secure = message
             .request_uri()
@@ -239,9 +266,16 @@ impl Proxy {
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
         // RFC 5630 §5.3: `sips` goes nowhere but over TLS.
         let fits = |trunk: &crate::sip::peer::Trunk| {
-            emergency || !secure || trunk.target.transport == crate::sip::Transport::Tls
+            let found = !trunk.target.address.ip().is_unspecified();
+            found && (emergency || !secure || trunk.target.transport == crate::sip::Transport::Tls)
         };
-        let mut order = choose::order(peers, allowed, &mut self.core.chance, fits);
+        let up = |trunk: &crate::sip::peer::Trunk| trunk.watch.health.is_usable(now.mono);
+        let chance = &mut self.core.chance;
+        let mut order = choose::order(peers, allowed, chance, |trunk| fits(trunk) && up(trunk));
+        if order.is_empty() || emergency {
+            let down = choose::order(peers, allowed, chance, |trunk| fits(trunk) && !up(trunk));
+            order.insert_many(0, down);
+        }
         if emergency && !allowed.is_empty() {
             let mut all = choose::order(peers, &[], &mut self.core.chance, fits);
             all.retain(|trunk| !order.contains(trunk));
@@ -264,6 +298,13 @@ impl Proxy {
         }
         if message.max_forwards() == Some(0) {
             return fault(483);
+        }
+        // RFC 5393 §5.3.3: even the one branch is too many.
+        if message
+            .first(Header::MaxBreadth)
+            .is_some_and(|breadth| breadth.trim_matches('0').is_empty())
+        {
+            return fault(440);
         }
         let looped = message
             .values(Header::Via)

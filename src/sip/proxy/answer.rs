@@ -9,7 +9,7 @@ use super::counters::Kind;
 use super::outcome;
 use crate::ledger::Outcome;
 use crate::sip::Now;
-use crate::sip::message::{Edit, Header, Message};
+use crate::sip::message::{Edit, Header, Message, Via};
 use crate::sip::transaction::client::ClientAction;
 
 /// Why a branch ended without a response.
@@ -87,7 +87,10 @@ impl Core {
     fn answered(&mut self, context: &mut Context, now: Now, response: &Message) {
         let status = response.status();
         context.timer_c = None;
-        context.trunks.clear();
+        context.end_search();
+        if let Some(held) = context.held.take() {
+            self.calls.keep(self.keys.call(&context.request), held, now.mono);
+        }
         self.reach(context, Outcome::Answered);
         let bytes = self.upstream(response);
         if context.server.respond(now.mono, &self.durations, status) {
@@ -121,6 +124,12 @@ impl Core {
         self.count_final(context, at, status);
         context.branches[at].give_up_at = None;
         context.branches[at].cancel_wanted = false;
+        let routed = context.routed.clone();
+        let trunk = context.branches[at].trunk;
+        let trunk = trunk.and_then(|index| routed.routing.peers.trunks.get(usize::from(index.0)));
+        if let Some(trunk) = trunk.filter(|_| status == 503) {
+            self.leave_alone(trunk, now.mono, response);
+        }
         let by_clapet = outcome::is_refused_by_clapet(response);
         let outcome = match status {
             487 if context.rang_out => Outcome::NoAnswer,
@@ -184,7 +193,7 @@ impl Core {
         if may_go_on && context.server.is_open() && self.next_branch(context, now) {
             return;
         }
-        context.trunks.clear();
+        context.end_search();
         if context.has_waiting_branch() {
             return;
         }
@@ -207,6 +216,9 @@ impl Core {
         if !context.server.respond(now.mono, &self.durations, status) {
             return;
         }
+        if status >= 300 {
+            context.held = None;
+        }
         if status >= 200 {
             context.trying_at = None;
             context.holds_until = context.is_invite().then(|| now.mono + self.durations.give_up());
@@ -217,7 +229,9 @@ impl Core {
 
     /// A response without our Via.
     pub(super) fn upstream(&mut self, response: &Message) -> Bytes {
-        Edit::new(response).pop_value(Header::Via).write(&mut self.scratch)
+        let bytes = Edit::new(response).pop_value(Header::Via).write(&mut self.scratch);
+        let next = response.values(Header::Via).nth(1).and_then(Via::parse);
+        self.with_feedback(next, bytes)
     }
 
     fn reach(&mut self, context: &mut Context, outcome: Outcome) {

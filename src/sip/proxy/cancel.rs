@@ -56,7 +56,7 @@ impl Core {
             let bytes = self.response(context, 487, &[]);
             self.answer(context, now, 487, bytes);
         }
-        context.trunks.clear();
+        context.end_search();
         self.cancel_branches(context, now);
     }
 

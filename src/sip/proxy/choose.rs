@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::keys::Chance;
-use crate::sip::peer::{Peers, Trunk, TrunkIndex};
+use crate::sip::peer::{Peers, Place, Trunk, TrunkIndex};
 
 /// The trunks for a call, the first to be tried last. `allowed` empty: all of them.
 pub(super) fn order(
@@ -19,6 +19,30 @@ pub(super) fn order(
         .filter(|(trunk, index)| (allowed.is_empty() || allowed.contains(&TrunkIndex(*index))) && fits(trunk))
         .map(|(trunk, index)| (TrunkIndex(index), trunk.priority, trunk.weight))
         .collect();
+    draw(&mut left, chance)
+}
+
+/// The addresses of a trunk, the first to be tried last.
+pub(super) fn places(trunk: &Trunk, chance: &mut Chance) -> SmallVec<[Place; 4]> {
+    if trunk.places.is_empty() {
+        let target = &trunk.target;
+        return smallvec::smallvec![Place {
+            address: target.address,
+            transport: target.transport,
+            priority: 0,
+            weight: 0,
+        }];
+    }
+    let mut left: SmallVec<[(Place, u16, u16); 8]> = trunk
+        .places
+        .iter()
+        .map(|place| (*place, place.priority, place.weight))
+        .collect();
+    draw(&mut left, chance)
+}
+
+/// Draws all in order of priority and by weight; the first drawn stands last.
+fn draw<T: Copy>(left: &mut SmallVec<[(T, u16, u16); 8]>, chance: &mut Chance) -> SmallVec<[T; 4]> {
     left.sort_by_key(|(_, priority, _)| *priority);
     let mut order = SmallVec::new();
     while let Some(&(_, priority, _)) = left.first() {
@@ -63,6 +87,8 @@ mod tests {
                         transport: Transport::Udp,
                     },
                     addresses: Vec::new(),
+                    places: Vec::new(),
+                    watch: crate::sip::peer::Watch::default(),
                     priority,
                     weight,
                     number_format: NumberFormat::AsDialled,

@@ -11,7 +11,7 @@ use super::AskId;
 use super::core::{Core, Routed};
 use super::outcome::Settlement;
 use crate::sip::message::{Message, Method};
-use crate::sip::peer::{Peer, TrunkIndex};
+use crate::sip::peer::{Held, Peer, Place, TrunkIndex};
 use crate::sip::transaction::client::{ClientAction, InviteClient, NonInviteClient};
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::server::{
@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) branches: SmallVec<[Branch; 1]>,
     /// Trunks still to be tried, the next one last.
     pub(super) trunks: SmallVec<[TrunkIndex; 4]>,
+    /// Addresses of the trunk being tried that are still to be tried, the next one last (RFC 3263 §4.3).
+    pub(super) places: SmallVec<[(TrunkIndex, Place); 1]>,
     /// The question that the gate has not answered, and until when it may.
     pub(super) ask: Option<(AskId, Instant)>,
     pub(super) emergency: bool,
@@ -65,6 +67,8 @@ pub(super) struct Context {
     /// Until when a retransmission must find the verdict.
     pub(super) holds_until: Option<Instant>,
     pub(super) armed: Option<Instant>,
+    /// Its place among its source's calls in progress.
+    pub(super) held: Option<Held>,
 }
 
 /// A final response to be chosen from.
@@ -231,6 +235,12 @@ impl Server {
 impl Context {
     pub(super) fn is_invite(&self) -> bool {
         matches!(self.server, Server::Invite(_))
+    }
+
+    /// Nobody else is tried.
+    pub(super) fn end_search(&mut self) {
+        self.trunks.clear();
+        self.places.clear();
     }
 
     /// Some branch may still bring a final response.

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 
+use super::authenticate::Accounts;
+use super::calls::Calls;
 use super::context::ContextId;
 use super::counters::{Counters, Direction, Kind};
 use super::keys::{Chance, Keys, Use};
+use super::overload::Overload;
 use super::{AskId, Listener, Output, Routing, Settings};
 use crate::gate::Reservation;
 use crate::ledger::Outcome;
@@ -24,12 +27,18 @@ use crate::sip::{Flow, ListenerId, Transport};
 pub(super) struct Routed {
     pub(super) routing: Routing,
     pub(super) directory: Directory,
+    pub(super) accounts: Accounts,
 }
 
 impl Routed {
     pub(super) fn new(routing: Routing) -> Arc<Self> {
         let directory = Directory::build(&routing.peers);
-        Arc::new(Self { routing, directory })
+        let accounts = Accounts::new(&routing.peers);
+        Arc::new(Self {
+            routing,
+            directory,
+            accounts,
+        })
     }
 }
 
@@ -46,6 +55,11 @@ pub(super) struct Core {
     pub(super) asks: FxHashMap<AskId, ContextId>,
     pub(super) timers: Timers<ContextId>,
     pub(super) chance: Chance,
+    pub(super) overload: Overload,
+    /// Calls in progress of sources that may have only so many.
+    pub(super) calls: Calls,
+    /// The wall clock when the last message came, in milliseconds of the Unix epoch: orders what neighbours are told.
+    pub(super) wall_millis: i64,
     /// Messages are written here and split off, so that one allocation serves many.
     pub(super) scratch: BytesMut,
     next_ask: u64,
@@ -64,6 +78,9 @@ impl Core {
             asks: FxHashMap::default(),
             timers: Timers::default(),
             chance: Chance::new(settings.seed),
+            overload: Overload::default(),
+            calls: Calls::default(),
+            wall_millis: 0,
             scratch: BytesMut::new(),
             next_ask: 0,
             // Two starts of one instance must not use a branch again.

@@ -1,10 +1,12 @@
 //! Forwarding a request (RFC 3261 §16.6): Via, Max-Forwards, Record-Route, Request-URI and Routes in one edit, then a branch that waits.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Listener;
+use super::choose;
 use super::context::{Branch, Client, Context, is_reliable};
 use super::core::Core;
 use super::counters::Kind;
@@ -13,7 +15,7 @@ use super::target_uri;
 use crate::ledger::Outcome;
 use crate::numbering::Plan;
 use crate::rules::Reason;
-use crate::sip::message::{Edit, Header, Message, Method};
+use crate::sip::message::{Credentials, Edit, Header, Message, Method};
 use crate::sip::peer::{NumberFormat, Peer, Target, TrunkIndex, TrustedHeaders};
 use crate::sip::{Flow, Now, Transport};
 
@@ -28,6 +30,8 @@ pub(super) struct Onward<'a> {
     pub(super) dialog: Option<Dialog>,
     /// Headers that only the source's word is trusted for, and nobody else sees.
     pub(super) trusted: Option<&'a TrustedHeaders>,
+    /// Realms whose credentials were for us.
+    pub(super) realms: &'a [Arc<str>],
 }
 
 /// What becomes of the Route headers.
@@ -60,16 +64,31 @@ impl Core {
     pub(super) fn next_branch(&mut self, context: &mut Context, now: Now) -> bool {
         let routed = context.routed.clone();
         let peers = &routed.routing.peers;
-        while let Some(index) = context.trunks.pop() {
+        loop {
             if is_past(context, now) {
-                context.trunks.clear();
+                context.end_search();
                 return false;
             }
+            let Some((index, place)) = context.places.pop() else {
+                let Some(index) = context.trunks.pop() else {
+                    return false;
+                };
+                if let Some(trunk) = peers.trunks.get(usize::from(index.0)) {
+                    let places = choose::places(trunk, &mut self.chance);
+                    context.places.extend(places.into_iter().map(|place| (index, place)));
+                }
+                continue;
+            };
             let Some(trunk) = peers.trunks.get(usize::from(index.0)) else {
                 continue;
             };
+            let target = Target {
+                uri: Arc::clone(&trunk.target.uri),
+                address: place.address,
+                transport: place.transport,
+            };
             let to = To {
-                target: &trunk.target,
+                target: &target,
                 format: trunk.number_format,
                 trunk: Some(index),
                 outbound: true,
@@ -78,7 +97,6 @@ impl Core {
                 return true;
             }
         }
-        false
     }
 
     /// Sends a request that opens a dialog, or is outside any, to a configured target; false where no listener reaches it.
@@ -111,6 +129,7 @@ impl Core {
             routes: Routes::Clear,
             dialog,
             trusted: trusted(&routed, context.peer),
+            realms: &routed.accounts.realms,
         };
         self.send_branch(context, now, &onward);
         true
@@ -121,6 +140,12 @@ impl Core {
         let unique = self.unique();
         let request = self.forwarded(&context.request, context.flow, onward, unique, context.loop_hash);
         let flow = onward.flow;
+        if let Some(reservation) = &context.settlement.reservation
+            && let Some(trunk) = onward.trunk
+            && let Some(trunk) = context.routed.routing.peers.trunks.get(usize::from(trunk.0))
+        {
+            reservation.carried_by(&trunk.id);
+        }
         let method = context.request.method();
         let reliable = is_reliable(flow.transport);
         self.clients.insert(unique, context.id);
@@ -185,6 +210,10 @@ impl Core {
         for record in records.iter().rev().filter(|record| !record.is_empty()) {
             edit.prepend(Header::RecordRoute, record);
         }
+        // RFC 5393 §5.3.3: branches of ours follow each other, so that each may have the whole breadth.
+        if onward.dialog.is_some() && request.first(Header::MaxBreadth).is_none() {
+            edit.prepend(Header::MaxBreadth, MAX_BREADTH);
+        }
         if let Some(uri) = onward.uri {
             edit.request_uri(uri);
         }
@@ -204,6 +233,13 @@ impl Core {
                 edit.remove_named(name);
             }
         }
+        if !onward.realms.is_empty() {
+            for span in request.spans() {
+                if span.header == Header::ProxyAuthorization && is_of(onward.realms, request.value(span)) {
+                    edit.remove_line(span);
+                }
+            }
+        }
         edit.write(&mut self.scratch)
     }
 
@@ -218,6 +254,11 @@ impl Core {
         };
         let _ = write!(out, "@{}{transport};lr>", listener.advertise);
     }
+}
+
+/// Credentials of one of these realms (RFC 3261 §22.3).
+fn is_of(realms: &[Arc<str>], value: &str) -> bool {
+    Credentials::parse(value).is_some_and(|shown| realms.iter().any(|realm| **realm == *shown.realm))
 }
 
 /// A configured target.
@@ -246,3 +287,6 @@ fn is_past(context: &Context, now: Now) -> bool {
 
 /// RFC 3261 §16.6 step 3.
 const MAX_FORWARDS: u8 = 70;
+
+/// RFC 5393 §5.3.3: what a request without any is given.
+const MAX_BREADTH: &str = "60";

@@ -45,6 +45,7 @@ impl Proxy {
         let Some(way) = self.core.way(&routed, &arrival.message, arrival.flow.listener, &proof) else {
             return self.core.reply(&arrival, 500, &[]);
         };
+        self.core.note_in_dialog(&arrival.message, now.mono);
         let peer = arrival.peer;
         let id = self.open(now, arrival, loop_hash, SmallVec::new(), false);
         if let Some(context) = self.contexts.get_mut(id) {
@@ -110,6 +111,7 @@ impl Way {
             },
             dialog: None,
             trusted: trusted(routed, peer),
+            realms: &routed.accounts.realms,
         }
     }
 }

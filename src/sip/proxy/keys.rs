@@ -20,6 +20,8 @@ pub(super) enum Use {
     Call,
     Party,
     Dialog,
+    Nonce,
+    Probe,
 }
 
 /// The two keys in the secret.
@@ -84,8 +86,13 @@ impl Keys {
     /// One call, however many INVITEs carry it: Call-ID and From-tag. Never zero, which means no call.
     pub(super) fn call(&self, message: &Message) -> u64 {
         let tag = message.from().and_then(|from| from.tag()).unwrap_or_default();
+        self.call_of(message.call_id(), tag)
+    }
+
+    /// The call with that Call-ID and caller's tag.
+    pub(super) fn call_of(&self, call_id: &str, tag: &str) -> u64 {
         self.fields(Use::Call)
-            .add(message.call_id().as_bytes())
+            .add(call_id.as_bytes())
             .add(tag.as_bytes())
             .short()
             .max(1)
@@ -99,20 +106,25 @@ impl Keys {
             .short()
     }
 
-    fn stamp_mac(&self, instance: u32, unique: u64, loop_hash: u64, message: &Message) -> u64 {
-        let number = message.cseq().map_or(0, |cseq| cseq.number);
+    fn stamp_mac(&self, instance: u32, unique: u64, loop_hash: u64, call_id: &str, number: u32) -> u64 {
         self.fields(Use::Stamp)
             .add(&instance.to_le_bytes())
             .add(&unique.to_le_bytes())
             .add(&loop_hash.to_le_bytes())
-            .add(message.call_id().as_bytes())
+            .add(call_id.as_bytes())
             .add(&number.to_le_bytes())
             .short()
     }
 
     /// Writes the branch of a request that is forwarded.
     pub(super) fn push_branch(&self, out: &mut String, unique: u64, loop_hash: u64, message: &Message) {
-        let mac = self.stamp_mac(self.instance, unique, loop_hash, message);
+        let number = message.cseq().map_or(0, |cseq| cseq.number);
+        self.push_branch_of(out, unique, loop_hash, message.call_id(), number);
+    }
+
+    /// Writes the branch of a request with that Call-ID and CSeq.
+    pub(super) fn push_branch_of(&self, out: &mut String, unique: u64, loop_hash: u64, call_id: &str, number: u32) {
+        let mac = self.stamp_mac(self.instance, unique, loop_hash, call_id, number);
         let instance = self.instance;
         // Writing into a string cannot fail.
         let _ = write!(
@@ -124,7 +136,8 @@ impl Keys {
     /// Was the message, a response, caused by a request that some process with our secret sent? The whole branch is held to it
     /// (RFC 3261 §17.1.3).
     pub(super) fn is_ours(&self, stamp: &Stamp, message: &Message) -> bool {
-        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, stamp.loop_hash, message)
+        let number = message.cseq().map_or(0, |cseq| cseq.number);
+        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, stamp.loop_hash, message.call_id(), number)
     }
 }
 

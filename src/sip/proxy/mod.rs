@@ -2,15 +2,19 @@
 
 mod admit;
 mod answer;
+mod authenticate;
+mod calls;
 mod cancel;
 mod choose;
 mod context;
 mod core;
 mod counters;
 mod forward;
+mod health;
 mod in_dialog;
 mod keys;
 mod outcome;
+mod overload;
 mod question;
 mod recent;
 mod record_route;
@@ -31,6 +35,7 @@ use rustc_hash::FxHashMap;
 use super::message::{Header, Message, Method, ParseError, Response};
 use super::peer::{Peer, Peers};
 use super::transaction::client::ClientAction;
+use super::transaction::earliest;
 use super::transaction::key::{ServerKey, server_key};
 use super::transaction::server::ServerAction;
 use super::{Flow, ListenerId, Now, Transport};
@@ -43,6 +48,7 @@ use self::answer::Silence;
 use self::context::{ContextId, Table};
 use self::core::{Core, Routed};
 use self::counters::{Counters, Direction, Kind};
+use self::health::Prober;
 use self::keys::Stamp;
 use self::outcome::Settlement;
 use self::recent::Recent;
@@ -121,6 +127,8 @@ pub struct Proxy {
     recent: Recent,
     routed: Arc<Routed>,
     draining: bool,
+    /// Where this proxy is the one that probes.
+    prober: Option<Prober>,
 }
 
 impl Proxy {
@@ -133,12 +141,14 @@ impl Proxy {
             recent: Recent::default(),
             routed: Routed::new(routing),
             draining: false,
+            prober: None,
         }
     }
 
     /// Puts new peers in force; calls in progress keep theirs.
     pub fn set_routing(&mut self, routing: Routing) {
         self.routed = Routed::new(routing);
+        self.set_probes();
     }
 
     /// From now on new dialog-opening INVITEs get 503 (drain).
@@ -156,6 +166,7 @@ impl Proxy {
 
     /// One datagram or frame.
     pub fn receive(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        self.core.wall_millis = now.wall.timestamp_millis();
         // Keep-alives (RFC 5626 §4.4.1) are no messages.
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return;
@@ -200,6 +211,7 @@ impl Proxy {
 
     /// A send failed for good (ICMP error, connection refused): as a 503 from that target (RFC 3261 §8.1.3.1, §16.9).
     pub fn send_failed(&mut self, now: Now, flow: Flow) {
+        self.probes_failed(flow);
         // Only requests that nobody has answered: an error that comes later is about some other packet.
         let failed: Vec<u64> = self
             .core
@@ -224,6 +236,7 @@ impl Proxy {
 
     /// Fires the timers that are due.
     pub fn timeout(&mut self, now: Now) {
+        self.fire_probes(now);
         while let Some(id) = self.core.timers.pop_due(now.mono) {
             if let Some(context) = self.contexts.get_mut(id) {
                 context.armed = None;
@@ -236,7 +249,8 @@ impl Proxy {
 
     /// When to call [`Proxy::timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.core.timers.next()
+        let probes = self.prober.as_ref().and_then(Prober::wake);
+        earliest(self.core.timers.next(), probes)
     }
 
     /// Next thing to do; `None` when all is done for now.
@@ -288,7 +302,10 @@ impl Proxy {
         };
         let id = self.core.clients.get(&stamp.unique).copied();
         let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) else {
-            return self.stray(flow, &stamp, response);
+            if !self.probe_answered(&stamp, response) {
+                self.stray(flow, &stamp, response);
+            }
+            return;
         };
         let Some(at) = context.branches.iter().position(|branch| branch.unique == stamp.unique) else {
             return;

@@ -1,6 +1,8 @@
 //! Answers of our own: those of a protocol element, without a transaction (RFC 3261 §8.2.7), and the refusal of a judged call in its
 //! server transaction, with the reason code in Reason and Warning.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::context::Context;
@@ -49,6 +51,7 @@ impl Core {
             headers,
         }
         .write(&mut self.scratch);
+        let bytes = self.with_feedback(arrival.message.via(), bytes);
         self.send(arrival.reply, bytes, Kind::Response(status));
     }
 
@@ -59,7 +62,7 @@ impl Core {
         } else {
             self.tag(context.key)
         };
-        Response {
+        let bytes = Response {
             request: &context.request,
             status,
             phrase: "",
@@ -67,7 +70,8 @@ impl Core {
             received_from: Some(context.flow.remote),
             headers,
         }
-        .write(&mut self.scratch)
+        .write(&mut self.scratch);
+        self.with_feedback(context.request.via(), bytes)
     }
 
     /// Who we are in a Warning.
@@ -120,6 +124,17 @@ impl Core {
             let warning = warning_value(&self.agent(arrival.flow), code, None);
             self.reply(arrival, 403, &[("Reason", &reason), ("Warning", &warning)]);
         }
+    }
+
+    /// 503 `source.rate` with Retry-After: the source calls more than it may.
+    pub(super) fn refuse_over_rate(&mut self, arrival: &Arrival, source: &str, wait: Duration) {
+        let code = Reason::SourceRate.code();
+        self.counters.invite(source, "refuse", code);
+        let reason = reason_value(503, code);
+        let warning = warning_value(&self.agent(arrival.flow), code, None);
+        let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
+        let headers = [("Reason", &*reason), ("Warning", &*warning), ("Retry-After", &*seconds)];
+        self.reply(arrival, 503, &headers);
     }
 
     /// 503 with Retry-After: more than can be carried, or draining.

@@ -45,7 +45,7 @@ impl Core {
     fn timer_c(&mut self, context: &mut Context, now: Now) {
         context.timer_c = None;
         context.rang_out = true;
-        context.trunks.clear();
+        context.end_search();
         for at in 0..context.branches.len() {
             let calling = matches!(
                 context.branches[at].client,

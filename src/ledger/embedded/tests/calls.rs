@@ -145,6 +145,7 @@ fn reservation_and_settlement_are_in_the_journal_with_all_they_were_given() {
     assert_eq!(
         body::read(&records[1]),
         Ok(Record::Settlement {
+            trunk: None,
             key: key(1),
             id,
             outcome

@@ -1,6 +1,7 @@
 //! The embedded store as a whole, in a folder of its own for each test.
 
 mod calls;
+mod cold;
 mod damage;
 mod erasure;
 mod facts;

@@ -72,6 +72,13 @@ fn each_fault_of_a_request_has_its_cause_and_is_answered_where_it_can_be() {
         ),
         (instead(TO, "To: sip:a@b x"), Cause::Malformed(Header::To), true),
         (instead(TO, "To:"), Cause::Malformed(Header::To), true),
+        (instead(TO, "To: <sip:a@b>;tag="), Cause::Malformed(Header::To), true),
+        (instead(TO, "To: <sip:a@b>;tag"), Cause::Malformed(Header::To), true),
+        (
+            instead(FROM, "From: <sip:a@b>;tag=\"\""),
+            Cause::Malformed(Header::From),
+            true,
+        ),
         (instead(CALL_ID, "Call-ID:"), Cause::Malformed(Header::CallId), true),
         (instead(CALL_ID, "Call-ID: a b"), Cause::Malformed(Header::CallId), true),
         (

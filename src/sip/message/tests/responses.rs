@@ -46,6 +46,21 @@ fn responses_copy_what_the_rfc_names_and_note_the_source() {
 }
 
 #[test]
+fn a_to_tag_stands_behind_a_semicolon_that_is_there() {
+    let request = message(instead(TO, "To: <sip:a@b> ;"));
+    let response = Response {
+        request: &request,
+        status: 481,
+        phrase: "",
+        to_tag: "t1",
+        received_from: None,
+        headers: &[],
+    };
+    let read = message(response.write(&mut BytesMut::new()));
+    assert_eq!(read.first(Header::To), Some("<sip:a@b> ;tag=t1"));
+}
+
+#[test]
 fn a_to_tag_is_added_once() {
     let request = message(instead(TO, "t: \"x;tag=no\" <sip:a@b>;TAG=mine"));
     let response = Response {

@@ -18,7 +18,7 @@ use crate::gate::{NumberRange, SourceIndex};
 use crate::numbering::E164;
 use crate::rules::{Reason, Verdict};
 use crate::sip::message::Header;
-use crate::sip::peer::{Matcher, NumberFormat, Source, Target, Trunk, TrustedHeaders};
+use crate::sip::peer::{Access, Matcher, NumberFormat, Source, Target, Trunk, TrustedHeaders, Watch};
 
 pub(super) fn plan() -> Arc<Plan> {
     Arc::new(crate::law::Law::embedded().plan.clone())
@@ -58,6 +58,8 @@ fn trunk(id: &str, uri: &str, at: &str, priority: u16) -> Trunk {
         id: Arc::from(id),
         target: target(uri, at),
         addresses: Vec::new(),
+        places: Vec::new(),
+        watch: Watch::default(),
         priority,
         weight: 10,
         number_format: NumberFormat::AsDialled,
@@ -84,6 +86,7 @@ fn peers() -> Peers {
             refuse_with: 403,
             redress: Some(Arc::from("<https://redress.example.net/card>;purpose=jwscard")),
             canvasses: true,
+            access: Access::default(),
         }],
         trunks: vec![
             trunk("a", "sip:carrier-a.example.net:5090", TRUNK_A, 1),

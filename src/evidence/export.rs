@@ -1,0 +1,617 @@
+//! `clapet export`: one professional's records as lines, streamed. What is held in memory are the calls that may still be settled, and
+//! the numbers of the imports that were completed.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use super::EvidenceError;
+use super::lines::{Line, Lines};
+use super::record::{details, kind_name, number, time};
+use crate::journal::{self, Kind, Stored};
+use crate::law::Law;
+use crate::ledger::body::{self, Record};
+use crate::ledger::{AttemptMeta, Entry, Outcome, Siren, Via};
+use crate::numbering::{E164, Number};
+use crate::rules::Reason;
+
+/// Calls that may wait for what becomes of them. Beyond, the oldest is written as it stands.
+const OPEN_CALLS: usize = 1 << 17;
+/// How long after its settlement a call that was given back, or not answered, may still turn out otherwise: above Timer C.
+const FINAL_AFTER: TimeDelta = TimeDelta::seconds(300);
+/// A call that nobody settled for so long stays as it is: it counts.
+const UNSETTLED: TimeDelta = TimeDelta::days(1);
+
+/// What to export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Calls placed and calls refused.
+    Attempts,
+    /// Refusals of called persons.
+    Refusals,
+    /// Consents as they were recorded, withdrawn and used.
+    Consents,
+    /// Every record, and those that are nobody's but apply to all.
+    Journal,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Csv,
+    Jsonl,
+}
+
+/// An export asked for.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Asked {
+    pub what: What,
+    /// The professional's id, as refusals and consents are imported under it.
+    pub professional: Arc<str>,
+    pub siren: Siren,
+    /// From this moment on.
+    pub since: Option<DateTime<Utc>>,
+    /// Before this moment.
+    pub until: Option<DateTime<Utc>>,
+    pub format: Format,
+}
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Exported {
+    pub lines: u64,
+    /// Records whose personal part has been erased: there is nothing left to show of them.
+    pub erased: u64,
+    /// Calls written before it was known what became of them, because too many were open at a time.
+    pub open: u64,
+}
+
+/// A call.
+#[derive(Serialize)]
+struct Call {
+    sequence: u64,
+    at: String,
+    local_time: Option<String>,
+    zone: Option<Arc<str>>,
+    professional: Option<Arc<str>>,
+    siren: String,
+    source: Option<Arc<str>>,
+    trunk: Option<Arc<str>>,
+    caller: Option<String>,
+    callee: Option<String>,
+    regime: Option<Arc<str>>,
+    rule: Option<&'static str>,
+    observed: bool,
+    evidence: Option<Arc<str>>,
+    outcome: &'static str,
+    counts: bool,
+    settled_at: Option<String>,
+    calls: u64,
+}
+
+impl Line for Call {
+    const COLUMNS: &'static [&'static str] = &[
+        "sequence",
+        "at",
+        "local_time",
+        "zone",
+        "professional",
+        "siren",
+        "source",
+        "trunk",
+        "caller",
+        "callee",
+        "regime",
+        "rule",
+        "observed",
+        "evidence",
+        "outcome",
+        "counts",
+        "settled_at",
+        "calls",
+    ];
+}
+
+/// A refusal, in the columns of the import and two more.
+#[derive(Serialize)]
+struct Refusal {
+    number: String,
+    professional: Arc<str>,
+    at: String,
+    channel: Arc<str>,
+    sequence: u64,
+    recorded_at: String,
+}
+
+impl Line for Refusal {
+    const COLUMNS: &'static [&'static str] = &["number", "professional", "at", "channel", "sequence", "recorded_at"];
+}
+
+/// A consent as one record says it, in the columns of the import and three more.
+#[derive(Serialize)]
+struct Consent {
+    number: String,
+    professional: Arc<str>,
+    given_at: String,
+    channel: Option<Arc<str>>,
+    evidence: Option<Arc<str>>,
+    scope: crate::rules::ConsentScope,
+    expires: Option<String>,
+    object: Option<Arc<str>>,
+    slot_from: Option<String>,
+    slot_until: Option<String>,
+    withdrawn_at: Option<String>,
+    used_at: Option<String>,
+    sequence: u64,
+    recorded_at: String,
+}
+
+impl Line for Consent {
+    const COLUMNS: &'static [&'static str] = &[
+        "number",
+        "professional",
+        "given_at",
+        "channel",
+        "evidence",
+        "scope",
+        "expires",
+        "object",
+        "slot_from",
+        "slot_until",
+        "withdrawn_at",
+        "used_at",
+        "sequence",
+        "recorded_at",
+    ];
+}
+
+/// Any record. In CSV the details are JSON in one column.
+#[derive(Serialize)]
+struct Any {
+    sequence: u64,
+    at: String,
+    kind: &'static str,
+    siren: String,
+    erased: bool,
+    details: Details,
+}
+
+impl Line for Any {
+    const COLUMNS: &'static [&'static str] = &["sequence", "at", "kind", "siren", "erased", "details"];
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Details {
+    Value(serde_json::Value),
+    Text(String),
+}
+
+/// Writes the export. `folder`: the journal's. Reads it twice where imports are in question.
+pub fn export(folder: &Path, law: &Law, asked: &Asked, out: &mut dyn Write) -> Result<Exported, EvidenceError> {
+    let mut exported = Exported::default();
+    match asked.what {
+        What::Attempts => {
+            let mut calls = Calls {
+                lines: Lines::begin::<Call>(asked.format, out)?,
+                law,
+                asked,
+                open: HashMap::new(),
+                exported: &mut exported,
+            };
+            let completed = completed_imports(folder, asked)?;
+            for stored in relevant(folder, asked)? {
+                calls.take(&stored?, &completed)?;
+            }
+            calls.finish()?;
+        }
+        What::Refusals => {
+            let mut lines = Lines::begin::<Refusal>(asked.format, out)?;
+            facts(folder, asked, &mut exported, |stored, entry| match entry {
+                Entry::Refusal { key, at, channel } if asked.holds(at) => lines
+                    .write(&Refusal {
+                        number: number(key.callee),
+                        professional: asked.professional.clone(),
+                        at: time(at),
+                        channel,
+                        sequence: stored.sequence,
+                        recorded_at: time(stored.at),
+                    })
+                    .map(|()| true),
+                _ => Ok(false),
+            })?;
+            lines.finish()?;
+        }
+        What::Consents => {
+            let mut lines = Lines::begin::<Consent>(asked.format, out)?;
+            facts(folder, asked, &mut exported, |stored, entry| {
+                match consent(asked, stored, entry) {
+                    Some(line) => lines.write(&line).map(|()| true),
+                    None => Ok(false),
+                }
+            })?;
+            lines.finish()?;
+        }
+        What::Journal => {
+            let mut lines = Lines::begin::<Any>(asked.format, out)?;
+            for stored in relevant(folder, asked)? {
+                let stored = stored?;
+                if !asked.holds(stored.at) {
+                    continue;
+                }
+                let said = details(&stored);
+                lines.write(&Any {
+                    sequence: stored.sequence,
+                    at: time(stored.at),
+                    kind: kind_name(stored.kind),
+                    siren: siren(stored.siren),
+                    erased: stored.body.is_none(),
+                    details: match asked.format {
+                        Format::Jsonl => Details::Value(said),
+                        Format::Csv => Details::Text(said.to_string()),
+                    },
+                })?;
+                exported.lines += 1;
+                exported.erased += u64::from(stored.body.is_none());
+            }
+            lines.finish()?;
+        }
+    }
+    Ok(exported)
+}
+
+impl Asked {
+    fn holds(&self, at: DateTime<Utc>) -> bool {
+        self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whose records are meant: the professional's, and with the whole journal those that are nobody's and apply to it too.
+    pub(super) fn concerns(&self, stored: &Stored) -> bool {
+        if stored.siren == self.siren.0 {
+            return true;
+        }
+        let everybody = matches!(
+            stored.kind,
+            Kind::Configuration | Kind::Screening | Kind::Suspension | Kind::Range | Kind::Forgotten
+        );
+        if self.what != What::Journal || stored.siren != 0 || !everybody {
+            return false;
+        }
+        // Other professionals' number ranges are their own business.
+        match body::read(stored) {
+            Ok(Record::Entry {
+                entry: Entry::Range(range),
+                ..
+            }) => range.professional == self.professional,
+            _ => true,
+        }
+    }
+}
+
+fn siren(siren: u32) -> String {
+    if siren == 0 {
+        String::new()
+    } else {
+        format!("{siren:09}")
+    }
+}
+
+fn relevant<'a>(
+    folder: &Path,
+    asked: &'a Asked,
+) -> Result<impl Iterator<Item = Result<Stored, journal::JournalError>> + use<'a>, EvidenceError> {
+    // A fact may have been recorded long after its time, or an earlier one be asked for: only calls are looked for by the record's time.
+    let by_time = matches!(asked.what, What::Attempts | What::Journal);
+    let after = match asked.since.filter(|_| by_time) {
+        Some(since) => {
+            let earlier = since - UNSETTLED;
+            let closed = journal::closed(folder)?;
+            let before = closed.iter().take_while(|segment| segment.at < earlier).last();
+            before.map_or(0, |segment| segment.last)
+        }
+        None => 0,
+    };
+    let records = journal::read(folder, after)?;
+    Ok(records.filter(|stored| stored.as_ref().map_or(true, |stored| asked.concerns(stored))))
+}
+
+/// Large imports hold only with their last record, whoever that concerns.
+fn completed_imports(folder: &Path, asked: &Asked) -> Result<HashSet<u64>, EvidenceError> {
+    let kinds: &[Kind] = match asked.what {
+        What::Attempts => &[Kind::Attempt],
+        What::Refusals => &[Kind::Refusal],
+        What::Consents => &[Kind::Consent, Kind::ConsentUsed],
+        What::Journal => return Ok(HashSet::new()),
+    };
+    let mut completed = HashSet::new();
+    for stored in journal::read(folder, 0)? {
+        let stored = stored?;
+        if kinds.contains(&stored.kind)
+            && let Ok(Record::Entry {
+                import: Some(import), ..
+            }) = body::read(&stored)
+            && import.last
+        {
+            completed.insert(import.id);
+        }
+    }
+    Ok(completed)
+}
+
+fn facts(
+    folder: &Path,
+    asked: &Asked,
+    exported: &mut Exported,
+    mut write: impl FnMut(&Stored, Entry) -> std::io::Result<bool>,
+) -> Result<(), EvidenceError> {
+    let completed = completed_imports(folder, asked)?;
+    let kinds: &[Kind] = match asked.what {
+        What::Refusals => &[Kind::Refusal],
+        _ => &[Kind::Consent, Kind::ConsentUsed],
+    };
+    for stored in relevant(folder, asked)? {
+        let stored = stored?;
+        if !kinds.contains(&stored.kind) {
+            continue;
+        }
+        exported.erased += u64::from(stored.body.is_none());
+        if let Ok(Record::Entry { entry, import }) = body::read(&stored)
+            && import.is_none_or(|import| completed.contains(&import.id))
+        {
+            exported.lines += u64::from(write(&stored, entry)?);
+        }
+    }
+    Ok(())
+}
+
+fn consent(asked: &Asked, stored: &Stored, entry: Entry) -> Option<Consent> {
+    match entry {
+        Entry::Consent {
+            key,
+            consent,
+            channel,
+            object,
+        } if asked.holds(consent.given_at) => Some(Consent {
+            number: number(key.callee),
+            professional: asked.professional.clone(),
+            given_at: time(consent.given_at),
+            channel: Some(channel),
+            evidence: Some(consent.evidence),
+            scope: consent.scope,
+            expires: consent.expires.map(time),
+            object: Some(object),
+            slot_from: consent.slot.map(|slot| time(slot.0)),
+            slot_until: consent.slot.map(|slot| time(slot.1)),
+            withdrawn_at: consent.withdrawn_at.map(time),
+            used_at: consent.used_at.map(time),
+            sequence: stored.sequence,
+            recorded_at: time(stored.at),
+        }),
+        Entry::ConsentUsed {
+            key,
+            given_at,
+            scope,
+            at,
+        } if asked.holds(given_at) => Some(Consent {
+            number: number(key.callee),
+            professional: asked.professional.clone(),
+            given_at: time(given_at),
+            channel: None,
+            evidence: None,
+            scope,
+            expires: None,
+            object: None,
+            slot_from: None,
+            slot_until: None,
+            withdrawn_at: None,
+            used_at: Some(time(at)),
+            sequence: stored.sequence,
+            recorded_at: time(stored.at),
+        }),
+        _ => None,
+    }
+}
+
+/// A call, and what became of it so far.
+struct Open {
+    at: DateTime<Utc>,
+    callee: E164,
+    meta: AttemptMeta,
+    settled: Option<(DateTime<Utc>, Outcome)>,
+    trunk: Option<Arc<str>>,
+}
+
+impl Open {
+    /// Nothing later can change it.
+    fn is_final(&self, now: DateTime<Utc>) -> bool {
+        match self.settled {
+            None => self.at + UNSETTLED < now,
+            Some((_, Outcome::Answered)) => true,
+            Some((at, _)) => at + FINAL_AFTER < now,
+        }
+    }
+}
+
+struct Calls<'w, 'a> {
+    lines: Lines<'w>,
+    law: &'a Law,
+    asked: &'a Asked,
+    open: HashMap<u64, Open>,
+    exported: &'a mut Exported,
+}
+
+impl Calls<'_, '_> {
+    fn take(&mut self, stored: &Stored, completed: &HashSet<u64>) -> Result<(), EvidenceError> {
+        let call = matches!(
+            stored.kind,
+            Kind::Reservation | Kind::Recovered | Kind::Attempt | Kind::Decision
+        );
+        self.exported.erased += u64::from(call && stored.body.is_none() && self.asked.holds(stored.at));
+        match body::read(stored) {
+            Ok(Record::Reservation { key, meta } | Record::Recovered { key, meta }) if self.asked.holds(stored.at) => {
+                let open = Open {
+                    at: stored.at,
+                    callee: key.callee,
+                    meta,
+                    settled: None,
+                    trunk: None,
+                };
+                self.open.insert(stored.sequence, open);
+                if self.open.len() > OPEN_CALLS {
+                    self.make_room(stored.at)?;
+                }
+            }
+            Ok(Record::Settlement { id, outcome, trunk, .. }) => {
+                if let Some(open) = self.open.get_mut(&id.0) {
+                    open.settled = Some((stored.at, outcome));
+                    open.trunk = trunk.or(open.trunk.take());
+                    if open.is_final(stored.at) {
+                        self.close(id.0)?;
+                    }
+                }
+            }
+            Ok(Record::Decision { note, count, .. }) if !note.observed && self.asked.holds(stored.at) => {
+                let rule = note.reasons.first().map(|reason| reason.code());
+                let line = Call {
+                    caller: note.caller.map(number),
+                    regime: note.regime,
+                    rule,
+                    calls: count,
+                    ..self.line(stored.sequence, stored.at, note.callee, note.via, None, "refused")
+                };
+                self.write(&line)?;
+            }
+            Ok(Record::Entry {
+                entry:
+                    Entry::Attempt {
+                        key,
+                        at,
+                        outcome,
+                        source,
+                    },
+                import,
+            }) if self.asked.holds(at) && import.is_none_or(|import| completed.contains(&import.id)) => {
+                let via = Via {
+                    source: Some(source),
+                    professional: Some(self.asked.professional.clone()),
+                };
+                let line = Call {
+                    counts: outcome.counts(),
+                    ..self.line(
+                        stored.sequence,
+                        at,
+                        Some(key.callee),
+                        via,
+                        None,
+                        body::outcome_code(outcome),
+                    )
+                };
+                self.write(&line)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn line(
+        &self,
+        sequence: u64,
+        at: DateTime<Utc>,
+        callee: Option<E164>,
+        via: Via,
+        zone: Option<Arc<str>>,
+        outcome: &'static str,
+    ) -> Call {
+        let zone = zone.or_else(|| callee.and_then(|callee| self.zone_of(callee, at)));
+        let local = zone.as_ref().and_then(|zone| zone.parse::<Tz>().ok());
+        Call {
+            sequence,
+            at: time(at),
+            local_time: local.map(|zone| at.with_timezone(&zone).to_rfc3339()),
+            zone,
+            professional: via.professional,
+            siren: siren(self.asked.siren.0),
+            source: via.source,
+            trunk: None,
+            caller: None,
+            callee: callee.map(number),
+            regime: None,
+            rule: None,
+            observed: false,
+            evidence: None,
+            outcome,
+            counts: false,
+            settled_at: None,
+            calls: 1,
+        }
+    }
+
+    /// Where the record does not name it: refusals and calls made elsewhere.
+    fn zone_of(&self, callee: E164, at: DateTime<Utc>) -> Option<Arc<str>> {
+        let territory = self.law.plan.class(Number::E164(callee), at.date_naive()).territory?;
+        Some(self.law.zone(territory).name().into())
+    }
+
+    fn close(&mut self, sequence: u64) -> Result<(), EvidenceError> {
+        let Some(open) = self.open.remove(&sequence) else {
+            return Ok(());
+        };
+        let outcome = open.settled.map(|settled| settled.1);
+        let meta = open.meta;
+        let line = Call {
+            trunk: open.trunk,
+            caller: meta.caller.map(number),
+            regime: meta.regime,
+            rule: meta.reason.map(Reason::code),
+            observed: meta.observed,
+            evidence: meta.evidence,
+            counts: outcome.is_none_or(Outcome::counts),
+            settled_at: open.settled.map(|settled| time(settled.0)),
+            ..self.line(
+                sequence,
+                open.at,
+                Some(open.callee),
+                meta.via,
+                meta.zone,
+                outcome.map_or("unsettled", body::outcome_code),
+            )
+        };
+        self.write(&line)
+    }
+
+    fn write(&mut self, line: &Call) -> Result<(), EvidenceError> {
+        self.exported.lines += 1;
+        Ok(self.lines.write(line)?)
+    }
+
+    /// Writes what is final; where that is nothing, the oldest as it stands.
+    fn make_room(&mut self, now: DateTime<Utc>) -> Result<(), EvidenceError> {
+        let mut over: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.is_final(now))
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        if over.is_empty() {
+            over.extend(self.open.keys().min());
+            self.exported.open += 1;
+        }
+        over.sort_unstable();
+        over.into_iter().try_for_each(|sequence| self.close(sequence))
+    }
+
+    fn finish(mut self) -> Result<(), EvidenceError> {
+        let mut rest: Vec<u64> = self.open.keys().copied().collect();
+        rest.sort_unstable();
+        rest.into_iter().try_for_each(|sequence| self.close(sequence))?;
+        Ok(self.lines.finish()?)
+    }
+}
