@@ -203,7 +203,9 @@ fn carry(socket: &UdpSocket, ended: &AtomicBool) -> u64 {
         }
         if text.starts_with("INVITE") {
             invites += 1;
-            answer += &format!("Contact: <sip:line@127.0.0.1:{here}>\r\n");
+            answer += "Contact: <sip:line@127.0.0.1:";
+            answer += &here.to_string();
+            answer += ">\r\n";
         }
         answer += "Content-Length: 0\r\n\r\n";
         let _ = socket.send_to(answer.as_bytes(), from);

@@ -80,7 +80,7 @@ impl Control {
     }
 
     /// Trunks whose target is a name, and the transports and families (true: IPv4) of the sockets that could reach them.
-    pub(super) fn named_trunks(&self) -> (Vec<(Arc<str>, Arc<str>)>, Vec<(Transport, bool)>) {
+    pub(super) fn named_trunks(&self) -> (Vec<Named>, Vec<(Transport, bool)>) {
         let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let named = in_force
             .peers
@@ -162,6 +162,9 @@ impl Control {
         degraded
     }
 }
+
+/// A trunk's id and its target's URI.
+type Named = (Arc<str>, Arc<str>);
 
 impl Host for Control {
     fn state(&self) -> State {

@@ -25,7 +25,7 @@ impl Dns {
     async fn records<T>(&self, name: &str, kind: RecordType, read: impl Fn(&RData) -> Option<T>) -> Answer<T> {
         match self.0.lookup(absolute(name), kind).await {
             Ok(found) => Ok((found.iter().filter_map(read).collect(), left(found.valid_until()))),
-            Err(fault) => none_or(fault),
+            Err(fault) => none_or(&fault),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Names for Dns {
     async fn addresses(&self, name: &str) -> Answer<IpAddr> {
         match self.0.lookup_ip(name).await {
             Ok(found) => Ok((found.iter().collect(), left(found.valid_until()))),
-            Err(fault) => none_or(fault),
+            Err(fault) => none_or(&fault),
         }
     }
 }
@@ -77,7 +77,7 @@ fn absolute(name: &str) -> String {
 }
 
 /// That there is no such record is an answer, for as long as a negative one holds; anything else is a failure.
-fn none_or<T>(fault: ResolveError) -> Answer<T> {
+fn none_or<T>(fault: &ResolveError) -> Answer<T> {
     if fault.is_no_records_found() || fault.is_nx_domain() {
         Ok((Vec::new(), NEGATIVE))
     } else {

@@ -74,23 +74,22 @@ pub(super) async fn find(names: &impl Names, wanted: &Wanted, sockets: &[(Transp
     // A port or a transport leaves nothing for NAPTR to say.
     let mut services: Vec<(Transport, String)> = Vec::new();
     if wanted.port.is_none() {
-        match wanted.transport {
-            Some(transport) => services.push((transport, srv_name(transport, wanted))),
-            None => {
-                let (mut records, ttl) = names.naptr(&wanted.host).await?;
-                life = life.min(ttl);
-                records.sort_by_key(|record| (record.order, record.preference));
-                let usable = records.iter().filter_map(|record| {
-                    let transport = transport_of(&record.service, wanted.secure).filter(|one| has(*one))?;
-                    Some((transport, record.replacement.clone()))
-                });
-                services.extend(usable.take(MAX_RECORDS));
-                if services.is_empty() {
-                    let all = [Transport::Udp, Transport::Tcp, Transport::Tls];
-                    let ours = all.into_iter().filter(|one| has(*one));
-                    let fit = ours.filter(|one| !wanted.secure || *one == Transport::Tls);
-                    services.extend(fit.map(|transport| (transport, srv_name(transport, wanted))));
-                }
+        if let Some(transport) = wanted.transport {
+            services.push((transport, srv_name(transport, wanted)));
+        } else {
+            let (mut records, ttl) = names.naptr(&wanted.host).await?;
+            life = life.min(ttl);
+            records.sort_by_key(|record| (record.order, record.preference));
+            let usable = records.iter().filter_map(|record| {
+                let transport = transport_of(&record.service, wanted.secure).filter(|one| has(*one))?;
+                Some((transport, record.replacement.clone()))
+            });
+            services.extend(usable.take(MAX_RECORDS));
+            if services.is_empty() {
+                let all = [Transport::Udp, Transport::Tcp, Transport::Tls];
+                let ours = all.into_iter().filter(|one| has(*one));
+                let fit = ours.filter(|one| !wanted.secure || *one == Transport::Tls);
+                services.extend(fit.map(|transport| (transport, srv_name(transport, wanted))));
             }
         }
     }

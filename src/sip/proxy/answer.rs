@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::context::{Context, Final, Server};
 use super::core::Core;
 use super::counters::Kind;
-use super::outcome;
+use super::{health, outcome};
 use crate::ledger::Outcome;
 use crate::sip::Now;
 use crate::sip::message::{Edit, Header, Message, Via};
@@ -128,7 +128,7 @@ impl Core {
         let trunk = context.branches[at].trunk;
         let trunk = trunk.and_then(|index| routed.routing.peers.trunks.get(usize::from(index.0)));
         if let Some(trunk) = trunk.filter(|_| status == 503) {
-            self.leave_alone(trunk, now.mono, response);
+            health::leave_alone(trunk, now.mono, response);
         }
         let by_clapet = outcome::is_refused_by_clapet(response);
         let outcome = match status {

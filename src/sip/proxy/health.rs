@@ -223,17 +223,17 @@ impl Core {
             until: now + t1 * PATIENCE,
         })
     }
+}
 
-    /// A trunk's 503 says how long it wants to be left alone (RFC 3261 §21.5.4).
-    pub(super) fn leave_alone(&mut self, trunk: &Trunk, now: Instant, response: &Message) {
-        let value = response.first(Header::RetryAfter).unwrap_or_default();
-        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-        if let Ok(seconds) = value[..digits].parse::<u32>() {
-            trunk
-                .watch
-                .health
-                .leave_alone(now, Duration::from_secs(u64::from(seconds)));
-        }
+/// A trunk's 503 says how long it wants to be left alone (RFC 3261 §21.5.4).
+pub(super) fn leave_alone(trunk: &Trunk, now: Instant, response: &Message) {
+    let value = response.first(Header::RetryAfter).unwrap_or_default();
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    if let Ok(seconds) = value[..digits].parse::<u32>() {
+        trunk
+            .watch
+            .health
+            .leave_alone(now, Duration::from_secs(u64::from(seconds)));
     }
 }
 
