@@ -511,7 +511,7 @@ impl Calls<'_, '_> {
                         Some(key.callee),
                         via,
                         None,
-                        body::outcome_code(outcome),
+                        outcome.code(),
                     )
                 };
                 self.write(&line)?;
@@ -581,7 +581,7 @@ impl Calls<'_, '_> {
                 Some(open.callee),
                 meta.via,
                 meta.zone,
-                outcome.map_or("unsettled", body::outcome_code),
+                outcome.map_or("unsettled", Outcome::code),
             )
         };
         self.write(&line)
