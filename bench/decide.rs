@@ -83,11 +83,7 @@ fn refuse(criterion: &mut Criterion) {
     let world = World::new();
     let mut proxy = world.proxy();
     let remote = "127.0.0.1:5070".parse().expect("an address");
-    let flow = Flow {
-        listener: ListenerId(0),
-        transport: Transport::Udp,
-        remote,
-    };
+    let flow = Flow::new(ListenerId(0), Transport::Udp, remote);
     let mut serial = 0;
     criterion.bench_function("refused INVITE, parse to 403", |bencher| {
         bencher.iter_batched(

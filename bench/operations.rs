@@ -117,11 +117,11 @@ fn reserve_and_settle(times: u64) {
 fn refused_invite(times: u64) {
     let world = World::new();
     let mut proxy = world.proxy();
-    let flow = Flow {
-        listener: ListenerId(0),
-        transport: Transport::Udp,
-        remote: "127.0.0.1:5070".parse().expect("an address"),
-    };
+    let flow = Flow::new(
+        ListenerId(0),
+        Transport::Udp,
+        "127.0.0.1:5070".parse().expect("an address"),
+    );
     let now = Now {
         mono: Instant::now(),
         wall: world.wall,

@@ -135,6 +135,7 @@ fn peers() -> Peers {
     let source = Source {
         id: "bpo".into(),
         addresses: vec![matcher(None)],
+        certificate: None,
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: None,
@@ -158,6 +159,7 @@ fn peers() -> Peers {
         priority: 1,
         weight: 10,
         number_format: NumberFormat::AsDialled,
+        large_over_tcp: false,
     };
     Peers {
         sources: vec![source],

@@ -35,6 +35,27 @@ struct Sip<'c> {
     unknown_sources: &'static str,
     emergency_from: Vec<String>,
     drain: String,
+    streams: Streams,
+    tls: Option<Tls<'c>>,
+}
+
+#[derive(Serialize)]
+struct Streams {
+    handshake_timeout: String,
+    connect_timeout: String,
+    write_timeout: String,
+    idle_timeout: String,
+    keep_alive: String,
+    max_connections: usize,
+    max_per_address: usize,
+}
+
+#[derive(Serialize)]
+struct Tls<'c> {
+    certificate: Option<&'c std::path::Path>,
+    key: Option<&'c std::path::Path>,
+    client_ca: Option<&'c std::path::Path>,
+    ca: Option<&'c std::path::Path>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +130,7 @@ struct Source<'c> {
     digest: Option<Digest<'c>>,
     rate: Option<Rate>,
     concurrent_calls: Option<u32>,
+    certificate: Option<&'c str>,
     professionals: Vec<&'c str>,
     dialling: Dialling,
     purpose: Purpose,
@@ -152,6 +174,8 @@ struct Trunk<'c> {
     priority: u16,
     weight: u16,
     number_format: &'static str,
+    ca: Option<&'c std::path::Path>,
+    large_over_tcp: bool,
 }
 
 fn whole(config: &Config) -> Whole<'_> {
@@ -170,6 +194,13 @@ fn whole(config: &Config) -> Whole<'_> {
             unknown_sources: if peers.silence_unknown { "silence" } else { "refuse" },
             emergency_from: peers.emergency_from.iter().map(ToString::to_string).collect(),
             drain: span(config.sip.drain),
+            streams: streams(&config.sip.streams),
+            tls: config.sip.tls_files.certificate.as_deref().map(|certificate| Tls {
+                certificate: Some(certificate),
+                key: config.sip.tls_files.key.as_deref(),
+                client_ca: config.sip.tls_files.client_ca.as_deref(),
+                ca: config.sip.tls_files.ca.as_deref(),
+            }),
         },
         store: Store {
             engine: "embedded",
@@ -191,7 +222,7 @@ fn whole(config: &Config) -> Whole<'_> {
         },
         professional: config.professionals.iter().map(professional).collect(),
         source: (0..config.sources.len()).map(|at| source(config, at)).collect(),
-        trunk: peers.trunks.iter().map(trunk).collect(),
+        trunk: peers.trunks.iter().map(|one| trunk(config, one)).collect(),
     }
 }
 
@@ -256,6 +287,7 @@ fn source(config: &Config, at: usize) -> Source<'_> {
             burst: rate.burst,
         }),
         concurrent_calls: peer.access.concurrent_calls,
+        certificate: peer.certificate.as_deref(),
         professionals: policy.professionals.iter().map(professional).collect(),
         dialling: policy.dialling,
         purpose: policy.purpose,
@@ -278,8 +310,23 @@ fn source(config: &Config, at: usize) -> Source<'_> {
     }
 }
 
-fn trunk(trunk: &crate::sip::peer::Trunk) -> Trunk<'_> {
+fn streams(settings: &crate::sip::transport::StreamSettings) -> Streams {
+    Streams {
+        handshake_timeout: span(settings.handshake_timeout),
+        connect_timeout: span(settings.connect_timeout),
+        write_timeout: span(settings.write_timeout),
+        idle_timeout: span(settings.idle_timeout),
+        keep_alive: span(settings.keep_alive),
+        max_connections: settings.max_connections,
+        max_per_address: settings.max_per_address,
+    }
+}
+
+fn trunk<'c>(config: &'c Config, trunk: &'c crate::sip::peer::Trunk) -> Trunk<'c> {
+    let ca = config.sip.tls_files.trunk_ca.iter().find(|(id, _)| *id == trunk.id);
     Trunk {
+        ca: ca.map(|(_, file)| file.as_path()),
+        large_over_tcp: trunk.large_over_tcp,
         id: &trunk.id,
         target: &trunk.target.uri,
         addresses: trunk.addresses.iter().map(matcher).collect(),

@@ -9,6 +9,7 @@ mod parties;
 mod ranges;
 mod section;
 mod server;
+mod tls;
 mod values;
 mod watch;
 
@@ -29,7 +30,10 @@ use crate::ledger::{self, Standing, Suspended};
 use crate::locate::{key_in, line_of};
 use crate::sip::Transport;
 use crate::sip::peer::Peers;
+use crate::sip::transport::{StreamSettings, Tls};
 use section::{Faults, Section};
+
+pub use tls::TlsFiles;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -63,6 +67,12 @@ pub struct Sip {
     pub listen: Vec<Listen>,
     /// How long pending INVITEs may take after SIGTERM.
     pub drain: Duration,
+    /// `[sip.streams]`.
+    pub streams: StreamSettings,
+    /// `[sip.tls]` and what trunks and sources need of it, ready for use.
+    pub tls: Arc<Tls>,
+    /// Where that was read from.
+    pub tls_files: TlsFiles,
 }
 
 /// One listening socket.
@@ -230,10 +240,21 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
     // Numbers are still checked where the law file is at fault, by the plan of the one compiled in.
     let rules = law.as_ref().map_or_else(Law::embedded, |law| Arc::clone(&law.law));
     let professionals = parties::professionals(&mut root, &rules);
-    let trunks = parties::trunks(&mut root, sip.as_ref());
-    let sources = parties::sources(&mut root, sip.as_ref(), &rules.plan, &professionals, &trunks);
+    let mut targets = tls::TlsTargets::default();
+    let mut trunk_ca = Vec::new();
+    let trunks = parties::trunks(&mut root, sip.as_ref(), &mut targets, &mut trunk_ca);
+    let sources = parties::sources(
+        &mut root,
+        sip.as_ref(),
+        &rules.plan,
+        &professionals,
+        &trunks,
+        &mut targets,
+    );
     let api = server::api(&mut root, &professionals, &sources);
+    let (at, faults) = (root.at(), root.faults);
     root.finish();
+    let tls = sip.as_ref().map(|sip| targets.build(&sip.tls, at, faults));
     let (sip, law, (mut store, answer_within)) = (sip?, law?, store?);
     store.attempt_days = attempt_days(&rules, &professionals);
     let (policies, peers) = sources.into_iter().map(|(_, policy, peer)| (policy, peer)).unzip();
@@ -257,6 +278,12 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
         sip: Sip {
             listen: sip.listen,
             drain: sip.drain,
+            streams: sip.streams,
+            tls: Arc::new(tls.unwrap_or_default()),
+            tls_files: TlsFiles {
+                trunk_ca,
+                ..sip.tls.files
+            },
         },
         warnings: Vec::new(),
     })

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -10,7 +11,8 @@ use toml::Spanned;
 use super::access::access;
 use super::ranges;
 use super::section::{Faults, Section};
-use super::server::{BUILT, SipRead, not_built};
+use super::server::SipRead;
+use super::tls::{TlsTargets, authorities_at};
 use super::values::{HeaderName, Id, MatcherText, NumberFormatText, SIP_PORT, SIPS_PORT, SirenText, Url, luhn_holds};
 use super::watch::watch;
 use crate::gate::{Mode, NumberRange, Professional, ProfessionalIndex, SourcePolicy};
@@ -202,7 +204,12 @@ fn own_frequency(own: &Spanned<Frequency>, law: &Law, faults: &Faults) {
 }
 
 /// Reads every `[[trunk]]`.
-pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunks {
+pub(super) fn trunks(
+    root: &mut Section<'_, '_>,
+    sip: Option<&SipRead>,
+    tls: &mut TlsTargets,
+    ca_files: &mut Vec<(Arc<str>, PathBuf)>,
+) -> Trunks {
     let faults = root.faults;
     let mut trunks: Trunks = Vec::new();
     let tables = root.sections("trunk", MAX_TRUNKS);
@@ -213,7 +220,10 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
         let at = table.at();
         let id = table.required::<Id>("id", "\"carrier-a\"");
         let target = table.required::<String>("target", "\"sip:192.0.2.1:5060;transport=udp\"");
+        let place = target.as_ref().map_or_else(|| at.clone(), Spanned::span);
         let target = target.and_then(|target| resolve(&target, sip, true, faults));
+        let ca = authorities_at(&mut table, "ca");
+        let large_over_tcp: Option<Spanned<bool>> = table.get("large_over_tcp");
         let (_, mut addresses) = matchers(&mut table);
         let watch = watch(&mut table);
         let priority: Option<Spanned<u16>> = table.get("priority");
@@ -231,6 +241,26 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
             net: target.address.ip().into(),
             port: Some(target.address.port()),
         };
+        match target.transport {
+            Transport::Tls => {
+                ca_files.extend(ca.iter().map(|(file, _)| (Arc::clone(&id), file.clone())));
+                tls.add(place, &target, ca, faults);
+            }
+            _ if ca.is_some() => faults.push(place, "`ca` goes with a target of transport tls only"),
+            _ => {}
+        }
+        let large_over_tcp = large_over_tcp.filter(|over| *over.get_ref());
+        if let Some(over) = &large_over_tcp {
+            let reaches = |listen: &super::Listen| {
+                listen.transport == Transport::Tcp && listen.address.is_ipv4() == target.address.is_ipv4()
+            };
+            if target.transport != Transport::Udp || sip.is_some_and(|sip| !sip.listen.iter().any(reaches)) {
+                faults.push(
+                    over.span(),
+                    "goes with a target of transport udp, and a tcp:// socket of its address family in [sip] listen",
+                );
+            }
+        }
         if !target.address.ip().is_unspecified() && !addresses.contains(&own) {
             addresses.push(own);
         }
@@ -243,6 +273,7 @@ pub(super) fn trunks(root: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Trunk
             priority: priority.map_or(DEFAULT_PRIORITY, Spanned::into_inner),
             weight: weight.map_or(DEFAULT_WEIGHT, Spanned::into_inner),
             number_format: number_format.map_or(NumberFormat::AsDialled, |format| format.into_inner().0),
+            large_over_tcp: large_over_tcp.is_some(),
         };
         trunks.push((at, trunk));
     }
@@ -256,6 +287,7 @@ pub(super) fn sources(
     plan: &Plan,
     professionals: &Professionals,
     trunks: &Trunks,
+    tls: &mut TlsTargets,
 ) -> Sources {
     let faults = root.faults;
     let mut read: Sources = Vec::new();
@@ -266,20 +298,29 @@ pub(super) fn sources(
     for mut table in tables {
         let at = table.at();
         let places = ranges::list(&mut table, "inbound", plan);
-        let source = source(&mut table, sip, professionals, trunks, &places);
+        let source = source(&mut table, sip, professionals, trunks, &places, tls);
         table.finish();
         let Some((policy, peer)) = source else { continue };
         if !ids.insert(Arc::clone(&policy.id)) {
             faults.push(at.clone(), duplicate("source", &policy.id));
         }
-        for matcher in &peer.addresses {
+        let other = peer.certificate.as_ref().and_then(|certificate| {
+            let known = |(_, _, other): &&(_, _, Source)| other.certificate.as_ref() == Some(certificate);
+            read.iter().find(known)
+        });
+        if let Some((_, other, _)) = other {
+            let message = format!("source {} has the same certificate: expected one of its own", other.id);
+            faults.push(at.clone(), message);
+        }
+        // An address says nothing of a source that shows a certificate.
+        for matcher in peer.addresses.iter().filter(|_| peer.certificate.is_none()) {
             if let Some(other) = by_address.insert((matcher.net, matcher.port), Arc::clone(&policy.id)) {
                 let message = format!("{} is also an address of source {other}: expected one", matcher.net);
                 faults.push(at.clone(), message);
             }
         }
-        if let Some(digest) = peer.access.digest.as_ref().filter(|_| peer.addresses.is_empty()) {
-            let alone = |(_, _, other): &&(_, _, Source)| other.addresses.is_empty();
+        if let Some(digest) = peer.access.digest.as_ref().filter(|_| peer.by_digest_alone()) {
+            let alone = |(_, _, other): &&(_, _, Source)| other.by_digest_alone();
             let others = read.iter().filter(alone);
             for (other, account) in others.filter_map(|(_, _, other)| Some((&other.id, other.access.digest.as_ref()?)))
             {
@@ -315,16 +356,17 @@ fn source(
     professionals: &Professionals,
     trunks: &Trunks,
     inbound: &[ranges::Placed],
+    tls: &mut TlsTargets,
 ) -> Option<(SourcePolicy, Source)> {
     let faults = table.faults;
     let id = table.required::<Id>("id", "\"bpo-lyon\"");
     let access = access(table);
-    certificate(table);
+    let certificate = certificate(table, sip);
     let (count, addresses) = matchers(table);
-    if count == 0 && access.digest.is_none() {
+    if count == 0 && certificate.is_none() && access.digest.is_none() {
         table.missing(
             "addresses",
-            "expected at least one address such as `addresses = [\"192.0.2.7\"]`, or `digest`",
+            "expected at least one address such as `addresses = [\"192.0.2.7\"]`, or `digest`, or `certificate`",
         );
     }
     let dialling: Option<Spanned<Dialling>> = table.get("dialling");
@@ -377,7 +419,13 @@ fn source(
         }
         _ => {}
     }
-    let target = target.and_then(|target| resolve(&target, sip, false, faults));
+    let target = target.and_then(|written| {
+        let target = resolve(&written, sip, false, faults)?;
+        if target.transport == Transport::Tls {
+            tls.add(written.span(), &target, None, faults);
+        }
+        Some(target)
+    });
     let refuse_with: Option<Spanned<u16>> = table.get("refuse_with");
     if let Some(status) = refuse_with
         .as_ref()
@@ -412,6 +460,7 @@ fn source(
     let peer = Source {
         id,
         addresses,
+        certificate,
         trusted,
         trunks: its_trunks,
         target,
@@ -425,15 +474,30 @@ fn source(
     Some((policy, peer))
 }
 
-/// A certificate: refused as long as nothing enforces it.
-fn certificate(table: &mut Section<'_, '_>) {
-    let faults = table.faults;
-    if let Some(certificate) = table.get::<String>("certificate") {
-        faults.push(
-            certificate.span(),
-            "client certificates are not built: expected `addresses` or `digest`",
+/// The name in a source's client certificate.
+fn certificate(table: &mut Section<'_, '_>, sip: Option<&SipRead>) -> Option<Arc<str>> {
+    let written: Spanned<String> = table.get("certificate")?;
+    let name = written.get_ref();
+    if name.is_empty()
+        || name.len() > MAX_NAME
+        || !name.bytes().all(|byte| byte.is_ascii_graphic())
+        || name.contains('*')
+    {
+        table.faults.push(
+            written.span(),
+            "expected a name as it stands among the certificate's subject alternative names, such as \"pbx.bpo-lyon.example\"",
         );
     }
+    let takes_it = |sip: &SipRead| {
+        sip.tls.client_ca.is_some() && sip.listen.iter().any(|listen| listen.transport == Transport::Tls)
+    };
+    if sip.is_some_and(|sip| !takes_it(sip)) {
+        table.faults.push(
+            written.span(),
+            "nobody asks for it: expected a tls:// socket in [sip] listen, and `client_ca` in [sip.tls]",
+        );
+    }
+    Some(Arc::from(name.as_str()))
 }
 
 /// How many addresses are written, and those that are none of them a fault.
@@ -467,9 +531,6 @@ fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, patient: bool, faul
         (None, None) => Transport::Udp,
         (None, Some(other)) => return fail(format!("transport {other:?}: expected udp, tcp or tls")),
     };
-    if !BUILT.contains(&transport) {
-        return fail(not_built(transport));
-    }
     let port = host.port.unwrap_or(if transport == Transport::Tls {
         SIPS_PORT
     } else {

@@ -12,6 +12,7 @@ use toml::de::DeValue;
 
 use super::parties::{Professionals, Sources};
 use super::section::{Section, as_section, read};
+use super::tls::TlsRead;
 use super::values::{Id, ListenText, NetText, Sha256, Span};
 use super::{Api, Listen};
 use crate::api::{Role, Token};
@@ -20,6 +21,7 @@ use crate::law::{Law, LawError};
 use crate::ledger;
 use crate::sip::Transport;
 use crate::sip::message::HostPort;
+use crate::sip::transport::StreamSettings;
 
 /// `[sip]`, whole.
 pub(super) struct SipRead {
@@ -27,6 +29,8 @@ pub(super) struct SipRead {
     pub drain: Duration,
     pub emergency_from: Vec<IpNet>,
     pub silence_unknown: bool,
+    pub streams: StreamSettings,
+    pub tls: TlsRead,
 }
 
 #[derive(Deserialize, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub(super) fn sip(root: &mut Section<'_, '_>) -> Option<SipRead> {
             .filter_map(|net| net.parse().ok())
             .collect(),
         silence_unknown: false,
+        streams: StreamSettings::default(),
+        tls: TlsRead::default(),
     };
     let Some(mut section) = root.section("sip") else {
         return Some(read_whole);
@@ -77,6 +83,15 @@ pub(super) fn sip(root: &mut Section<'_, '_>) -> Option<SipRead> {
     }
     if let Some(drain) = duration(&mut section, "drain", Duration::ZERO, MAX_DRAIN) {
         read_whole.drain = drain;
+    }
+    read_whole.streams = super::tls::streams(&mut section);
+    read_whole.tls = super::tls::tls(&mut section);
+    let is_tls = |listen: &Listen| listen.transport == Transport::Tls;
+    if read_whole.tls.identity.is_none() && read_whole.listen.iter().any(is_tls) && faults.count() == before {
+        section.missing(
+            "tls",
+            "expected `[sip.tls]` with `certificate` and `key`, which tls:// shows",
+        );
     }
     section.finish();
     (faults.count() == before).then_some(read_whole)
@@ -118,9 +133,6 @@ fn listeners(written: Spanned<DeValue<'_>>, advertise: Option<&Arc<str>>, sectio
             host
         });
         let advertise = own.or_else(|| advertise.cloned());
-        if !BUILT.contains(&transport) {
-            faults.push(at.clone(), not_built(transport));
-        }
         if address.ip().is_unspecified() && advertise.is_none() {
             faults.push(
                 at.clone(),
@@ -138,11 +150,6 @@ fn listeners(written: Spanned<DeValue<'_>>, advertise: Option<&Arc<str>>, sectio
         });
     }
     listen
-}
-
-/// What is said of a transport that cannot be used yet.
-pub(super) fn not_built(transport: Transport) -> String {
-    format!("transport {transport:?} is not built: expected udp")
 }
 
 #[derive(Deserialize)]
@@ -348,7 +355,12 @@ fn token(table: &mut Section<'_, '_>, professionals: &Professionals, sources: &S
     })
 }
 
-fn duration(section: &mut Section<'_, '_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
+pub(super) fn duration(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    least: Duration,
+    most: Duration,
+) -> Option<Duration> {
     let written = section.get::<Span>(key)?;
     let span = written.get_ref().0;
     if !(least..=most).contains(&span) {
@@ -357,9 +369,6 @@ fn duration(section: &mut Section<'_, '_>, key: &'static str, least: Duration, m
     }
     Some(span)
 }
-
-/// Transports that there are sockets for.
-pub(super) const BUILT: [Transport; 1] = [Transport::Udp];
 
 const ADVERTISE: &str = "expected a host, with a port or without, such as \"proxy.example.net\"";
 

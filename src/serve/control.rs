@@ -15,14 +15,17 @@ use crate::config::Config;
 use crate::gate::{Gate, OnStoreFailure, SourcePolicy};
 use crate::ledger::{Answer, Entry, Ledger, Recorded, StoreError};
 use crate::sip::Transport;
+use crate::sip::message::Uri;
 use crate::sip::peer::{Access, Place, Source, Trunk};
 use crate::sip::proxy::Routing;
+use crate::sip::transport::{Connections, Tls};
 
 /// A handle on a running server, shared with the API and the signals.
 pub struct Control {
     /// Read again on reload; `None`: the embedded configuration, which never changes.
     pub(super) from: Option<PathBuf>,
     pub(super) shared: Arc<Shared>,
+    pub(super) connections: Arc<Connections>,
     pub(super) inboxes: Vec<mpsc::Sender<Inbound>>,
     pub(super) gate: Gate,
     pub(super) ledger: Arc<dyn Ledger>,
@@ -58,11 +61,13 @@ impl Control {
             .map_err(|error| error.to_string())?;
         // The law before the routes: a position that a worker takes from new routes is always in the gate's roster.
         self.gate.set_policy(policy);
+        self.connections.replace(Arc::clone(&config.peers), tls(&config));
         self.shared.set_routing(routing(&config));
         self.tokens.store(Arc::new(Arc::clone(&config.api.tokens)));
         self.wake();
         record_configuration(&*self.ledger, &config);
         config.sip.listen.clone_from(&in_force.sip.listen);
+        config.sip.streams.clone_from(&in_force.sip.streams);
         config.api.listen = in_force.api.listen;
         config.store = in_force.store.clone();
         *in_force = config;
@@ -111,6 +116,8 @@ impl Control {
         (trunk.target.address, trunk.target.transport) = (first.address, first.transport);
         trunk.places = places;
         in_force.peers = Arc::new(peers);
+        // The certificate to expect before the route to where it is expected.
+        self.connections.replace(Arc::clone(&in_force.peers), tls(&in_force));
         self.shared.set_routing(routing(&in_force));
         self.wake();
         true
@@ -258,6 +265,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     if old.sip.listen != new.sip.listen {
         told.push("sip.listen: takes effect at the next start".to_owned());
     }
+    if old.sip.streams != new.sip.streams {
+        told.push("sip.streams: takes effect at the next start".to_owned());
+    }
     if old.api.listen != new.api.listen {
         told.push("api.listen: takes effect at the next start".to_owned());
     }
@@ -307,6 +317,20 @@ fn keep_positions(old: &Config, new: &mut Config) {
     new.peers = Arc::new(peers);
 }
 
+/// Certificates and authorities, with the addresses that the trunks' names have been found to lead to.
+fn tls(config: &Config) -> Arc<Tls> {
+    let mut tls = (*config.sip.tls).clone();
+    for trunk in &config.peers.trunks {
+        let Some(host) = Uri::parse(&trunk.target.uri).and_then(|uri| uri.host_port) else {
+            continue;
+        };
+        for place in trunk.places.iter().filter(|place| place.transport == Transport::Tls) {
+            tls.lead(host.host, place.address);
+        }
+    }
+    Arc::new(tls)
+}
+
 /// A source that is no longer configured.
 fn gone(policy: &SourcePolicy, peer: &Source) -> (SourcePolicy, Source) {
     let policy = SourcePolicy {
@@ -316,6 +340,7 @@ fn gone(policy: &SourcePolicy, peer: &Source) -> (SourcePolicy, Source) {
     };
     let peer = Source {
         addresses: Vec::new(),
+        certificate: None,
         trunks: Vec::new(),
         target: None,
         inbound: Vec::new(),

@@ -27,7 +27,7 @@ use crate::ledger::{EmbeddedLedger, Ledger, Opened, Options, StoreError, ViewSta
 use crate::screening::Screening;
 use crate::sip::ListenerId;
 use crate::sip::proxy::{Listener, Settings};
-use crate::sip::transport::{Bound, bind_udp};
+use crate::sip::transport::{Bound, Connections, bind};
 use crate::telemetry::Metrics;
 
 /// Questions of one worker that may wait for the store; beyond, 503.
@@ -121,7 +121,7 @@ impl Server {
             .sip
             .listen
             .iter()
-            .map(|listen| bind_udp(listen.address, count))
+            .map(|listen| bind(listen.transport, listen.address, count))
             .collect::<Result<_, _>>()?;
         let listeners: Vec<Listener> = config
             .sip
@@ -150,6 +150,12 @@ impl Server {
             })
             .collect();
 
+        let connections = Connections::new(
+            config.sip.streams.clone(),
+            Arc::clone(&config.peers),
+            Arc::clone(&config.sip.tls),
+            Arc::clone(&metrics),
+        );
         record_configuration(&*ledger, &config);
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
         let shared = Arc::new(Shared::new(routing(&config), count));
@@ -158,6 +164,7 @@ impl Server {
         let control = Arc::new(Control {
             from: setup.from,
             shared: Arc::clone(&shared),
+            connections: Arc::clone(&connections),
             inboxes: inboxes.clone(),
             gate: gate.clone(),
             ledger: Arc::clone(&ledger),
@@ -192,6 +199,7 @@ impl Server {
             let worker = Worker {
                 position,
                 bound: rows.iter_mut().filter_map(Iterator::next).collect(),
+                connections: Arc::clone(&connections),
                 settings: Settings {
                     listeners: listeners.clone(),
                     secret,

@@ -25,7 +25,7 @@ use crate::numbering::E164;
 use crate::screening::Screening;
 use crate::sip::message::{Header, Message, Method, Response};
 use crate::sip::proxy::{Listener, Settings};
-use crate::sip::transport::bind_udp;
+use crate::sip::transport::{Connections, bind_udp};
 use crate::sip::{ListenerId, Transport};
 use crate::telemetry::Metrics;
 
@@ -399,9 +399,16 @@ fn a_worker_that_panics_is_counted_and_takes_the_next_call() {
     let proxy = bound[0].local();
     let shared = Arc::new(Shared::new(control::routing(&config), 1));
     let (outside, inbox) = mpsc::channel(8);
+    let connections = Connections::new(
+        config.sip.streams.clone(),
+        Arc::clone(&config.peers),
+        Arc::clone(&config.sip.tls),
+        Arc::clone(&metrics),
+    );
     let worker = Worker {
         position: 0,
         bound,
+        connections,
         settings: Settings {
             listeners: vec![Listener {
                 id: ListenerId(0),

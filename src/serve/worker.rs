@@ -24,7 +24,7 @@ use super::shared::Shared;
 use crate::gate::{Decision, Gate, Question};
 use crate::ledger::Answer;
 use crate::sip::proxy::{AskId, Output, Proxy, Settings};
-use crate::sip::transport::{Bound, Sockets};
+use crate::sip::transport::{Bound, Connections, Sockets};
 use crate::sip::{Flow, Now};
 use crate::telemetry::Metrics;
 
@@ -46,6 +46,8 @@ pub(super) enum Inbound {
     Message(Flow, Bytes),
     /// A destination cannot be reached; the kernel tells any one of the sockets that share an address.
     Unreachable(Flow),
+    /// A message of the worker at that position, to go by a connection that lives here.
+    Send(usize, Flow, Bytes),
     /// Something changed in [`Shared`].
     Look,
 }
@@ -54,6 +56,7 @@ pub(super) enum Inbound {
 pub(super) struct Worker {
     pub position: usize,
     pub bound: Vec<Bound>,
+    pub connections: Arc<Connections>,
     pub settings: Settings,
     pub shared: Arc<Shared>,
     pub shards: Shards,
@@ -118,7 +121,7 @@ impl<'a> Turn<'a> {
         let (generation, routing) = worker.shared.routing();
         Ok(Self {
             proxy: Proxy::new(worker.settings.clone(), routing, Arc::clone(&worker.metrics)),
-            sockets: Sockets::new(&worker.bound)?,
+            sockets: Sockets::new(&worker.bound, worker.position, &worker.connections)?,
             generation,
             draining: false,
             sleep: Box::pin(sleep_until((Instant::now() + IDLE).into())),
@@ -140,6 +143,10 @@ impl<'a> Turn<'a> {
         let mut done = Instant::now();
         loop {
             poll_fn(|cx| self.poll_input(cx)).await;
+            if self.sockets.has_connections() {
+                // Their tasks run between two turns; a worker that is never out of work would keep them from it.
+                tokio::task::yield_now().await;
+            }
             if self.worker.shared.is_stopping() {
                 return;
             }
@@ -197,6 +204,7 @@ impl<'a> Turn<'a> {
             let (generation, routing) = self.worker.shared.routing();
             self.generation = generation;
             self.proxy.set_routing(routing);
+            self.sockets.renew();
         }
         if self.worker.shared.is_draining() && !self.draining {
             self.draining = true;
@@ -224,6 +232,7 @@ impl<'a> Turn<'a> {
             match inbound {
                 Inbound::Message(flow, bytes) => self.proxy.receive(now, flow, bytes),
                 Inbound::Unreachable(flow) => self.proxy.send_failed(now, flow),
+                Inbound::Send(sender, flow, bytes) => self.sockets.send_for(sender, flow, bytes),
                 Inbound::Look => {}
             }
         }
@@ -243,12 +252,16 @@ impl<'a> Turn<'a> {
     }
 
     fn take_failures(&mut self, now: Now) {
-        for flow in self.sockets.failures() {
-            self.proxy.send_failed(now, flow);
+        for failure in self.sockets.failures() {
             for (position, other) in self.worker.others.iter().enumerate() {
-                if position != self.worker.position {
+                if failure.workers & (1 << position) == 0 {
+                    continue;
+                }
+                if position == self.worker.position {
+                    self.proxy.send_failed(now, failure.flow);
+                } else {
                     // A full inbox: its worker's timers find out.
-                    let _ = other.try_send(Inbound::Unreachable(flow));
+                    let _ = other.try_send(Inbound::Unreachable(failure.flow));
                 }
             }
         }
@@ -257,7 +270,7 @@ impl<'a> Turn<'a> {
     fn do_outputs(&mut self, now: Now) {
         while let Some(output) = self.proxy.poll() {
             match output {
-                Output::Send { flow, bytes } => self.sockets.send(flow, bytes),
+                Output::Send { flow, bytes } => self.send(flow, bytes),
                 Output::Ask { id, question } => match self.worker.gate.admit(&question, now.wall) {
                     Answer::Ready(decision) => self.proxy.decide(now, id, decision),
                     // Bounded by the proxy's `max_asks`.
@@ -268,6 +281,18 @@ impl<'a> Turn<'a> {
                 },
                 Output::Settle { reservation, outcome } => reservation.settle(outcome, now.wall),
             }
+        }
+    }
+
+    /// By a socket of this worker, or through the worker that has the connection.
+    fn send(&mut self, flow: Flow, bytes: Bytes) {
+        let Some(other) = self.sockets.elsewhere(&flow) else {
+            return self.sockets.send(flow, bytes);
+        };
+        let handed = Inbound::Send(self.worker.position, flow, bytes);
+        let inbox = self.worker.others.get(other);
+        if inbox.is_none_or(|inbox| inbox.try_send(handed).is_err()) {
+            self.worker.shared.count_dropped(1);
         }
     }
 

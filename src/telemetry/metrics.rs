@@ -17,6 +17,9 @@ pub struct Metrics {
     pub sip_retransmissions: IntCounterVec,
     pub transactions: IntGauge,
     pub parse_errors: IntCounterVec,
+    pub connections: IntGaugeVec,
+    pub connections_closed: IntCounterVec,
+    pub connections_refused: IntCounterVec,
     pub trunk_up: IntGaugeVec,
     pub trunk_responses: IntCounterVec,
     pub list_age_seconds: IntGaugeVec,
@@ -76,6 +79,13 @@ impl Metrics {
             sip_retransmissions: counters("sip_retransmissions_total", "Retransmissions.", &["direction"])?,
             transactions: gauge("transactions", "Transactions in memory.")?,
             parse_errors: counters("parse_errors_total", "Messages that could not be read.", &["cause"])?,
+            connections: gauges("connections", "Stream connections that are open.", &["transport"])?,
+            connections_closed: counters("connections_closed_total", "Stream connections that ended.", &["cause"])?,
+            connections_refused: counters(
+                "connections_refused_total",
+                "Stream connections that were not taken or made, by the bound that was reached.",
+                &["bound"],
+            )?,
             trunk_up: gauges("trunk_up", "1 while a trunk is used.", &["trunk"])?,
             trunk_responses: counters(
                 "trunk_responses_total",

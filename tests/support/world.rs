@@ -428,11 +428,7 @@ pub fn socket(text: &str) -> SocketAddr {
 }
 
 fn flow(remote: SocketAddr) -> Flow {
-    Flow {
-        listener: ListenerId(0),
-        transport: Transport::Udp,
-        remote,
-    }
+    Flow::new(ListenerId(0), Transport::Udp, remote)
 }
 
 /// One source and up to two trunks of falling priority; calls from a trunk to 01 62 00 10 00 and the like go to the PBX.
@@ -453,6 +449,7 @@ pub fn routing(setup: &Setup) -> Routing {
             .then(|| matcher(NAMES[PBX].1))
             .into_iter()
             .collect(),
+        certificate: None,
         trusted: TrustedHeaders {
             professional: Some("X-Professional".into()),
             purpose: None,
@@ -485,6 +482,7 @@ pub fn routing(setup: &Setup) -> Routing {
             priority,
             weight: 10,
             number_format: setup.number_format,
+            large_over_tcp: false,
         })
         .collect();
     let peers = Peers {

@@ -21,7 +21,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes: 65_535,
+            // Beyond any datagram: a stream carries bodies of 64 KB, and their headers.
+            message_bytes: 98_304,
             headers: 200,
             header_bytes: 8_192,
             vias: 70,

@@ -7,9 +7,10 @@ use chrono::NaiveDate;
 use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
-use super::{Peer, Peers, TrunkIndex};
+use super::{Peer, Peers, Source, TrunkIndex};
 use crate::gate::SourceIndex;
 use crate::numbering::E164;
+use crate::sip::Flow;
 
 /// The lookups.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +85,14 @@ impl Directory {
         }
     }
 
+    /// Who sent what came by a flow: whose certificate it showed, else whose address it is.
+    pub fn peer(&self, flow: &Flow) -> Peer {
+        match flow.connection.and_then(|connection| connection.source) {
+            Some(source) => Peer::Source(source),
+            None => self.identify(flow.remote),
+        }
+    }
+
     /// As [`Peers::identify`].
     pub fn identify(&self, remote: SocketAddr) -> Peer {
         let address = remote.ip().to_canonical();
@@ -117,15 +126,22 @@ impl Directory {
 }
 
 impl Peers {
-    /// Every address and whose it is, sources first. A trunk's target is always one of its addresses.
+    /// Every address and whose it is, sources first. A trunk's target is always one of its addresses; those of a source that must
+    /// show a certificate say nothing by themselves.
     fn matchers(&self) -> impl Iterator<Item = (IpNet, Option<u16>, Peer)> {
-        let sources = self.sources.iter().zip(0_u16..).flat_map(|(source, index)| {
-            let peer = Peer::Source(SourceIndex(index));
-            source
-                .addresses
-                .iter()
-                .map(move |matcher| (matcher.net, matcher.port, peer))
-        });
+        let by_address = |(source, _): &(&Source, u16)| source.certificate.is_none();
+        let sources = self
+            .sources
+            .iter()
+            .zip(0_u16..)
+            .filter(by_address)
+            .flat_map(|(source, index)| {
+                let peer = Peer::Source(SourceIndex(index));
+                source
+                    .addresses
+                    .iter()
+                    .map(move |matcher| (matcher.net, matcher.port, peer))
+            });
         let trunks = self.trunks.iter().zip(0_u16..).flat_map(|(trunk, index)| {
             let peer = Peer::Trunk(TrunkIndex(index));
             let target = trunk.target.address;

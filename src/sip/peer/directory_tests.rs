@@ -32,6 +32,7 @@ fn source(addresses: &[&str]) -> Source {
     Source {
         id: Arc::from("s"),
         addresses: addresses.iter().map(|text| matcher(text)).collect(),
+        certificate: None,
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: Some(target("192.0.2.99:5060")),
@@ -53,6 +54,7 @@ fn trunk(at: &str, addresses: &[&str]) -> Trunk {
         priority: 1,
         weight: 1,
         number_format: NumberFormat::AsDialled,
+        large_over_tcp: false,
     }
 }
 
@@ -95,6 +97,23 @@ fn a_port_wins_then_the_longest_prefix_then_the_source() {
     ] {
         assert_eq!(peers.identify(remote.parse().unwrap()), expected, "{remote}");
         assert_eq!(directory.identify(remote.parse().unwrap()), expected, "{remote}");
+    }
+}
+
+#[test]
+fn a_source_with_a_certificate_is_known_by_it_and_not_by_its_address() {
+    let mut peers = peers();
+    peers.sources[0].certificate = Some(Arc::from("pbx.example"));
+    let directory = Directory::build(&peers);
+    let remote = "127.0.0.1:5060".parse().unwrap();
+    assert_eq!(directory.identify(remote), Peer::Unknown);
+    assert_eq!(peers.identify(remote), Peer::Unknown);
+    let mut flow = Flow::new(crate::sip::ListenerId(0), Transport::Tls, remote);
+    assert_eq!(directory.peer(&flow), Peer::Unknown);
+    for (source, expected) in [(None, Peer::Unknown), (Some(SourceIndex(0)), SOURCE_0)] {
+        let id = crate::sip::ConnectionId(std::num::NonZeroU64::MIN);
+        flow.connection = Some(crate::sip::Connection { id, source });
+        assert_eq!(directory.peer(&flow), expected);
     }
 }
 

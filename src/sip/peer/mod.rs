@@ -65,6 +65,9 @@ pub struct TrustedHeaders {
 pub struct Source {
     pub id: Arc<str>,
     pub addresses: Vec<Matcher>,
+    /// It is known by this name in its client certificate (over TLS), from one of `addresses` where there are any; an address alone
+    /// is then not enough.
+    pub certificate: Option<Arc<str>>,
     pub trusted: TrustedHeaders,
     /// Trunks it may use; empty: all.
     pub trunks: Vec<TrunkIndex>,
@@ -79,6 +82,13 @@ pub struct Source {
     pub canvasses: bool,
     /// What it must show beside its address, and its limits.
     pub access: Access,
+}
+
+impl Source {
+    /// Neither its address nor a certificate tells it: its credentials (RFC 7616) alone do.
+    pub fn by_digest_alone(&self) -> bool {
+        self.addresses.is_empty() && self.certificate.is_none() && self.access.digest.is_some()
+    }
 }
 
 /// How numbers are written towards a trunk.
@@ -108,6 +118,8 @@ pub struct Trunk {
     /// Share among those of the same priority.
     pub weight: u16,
     pub number_format: NumberFormat,
+    /// Its target takes TCP at the same address too: requests that are too large for a datagram go that way (RFC 3261 §18.1.1).
+    pub large_over_tcp: bool,
 }
 
 /// Who sent a message.

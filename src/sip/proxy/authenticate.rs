@@ -57,7 +57,7 @@ impl Accounts {
             if !accounts.realms.contains(&account.realm) {
                 accounts.realms.push(Arc::clone(&account.realm));
             }
-            if !source.addresses.is_empty() {
+            if !source.by_digest_alone() {
                 continue;
             }
             let username = Arc::clone(&account.username);

@@ -92,6 +92,7 @@ mod tests {
                     priority,
                     weight,
                     number_format: NumberFormat::AsDialled,
+                    large_over_tcp: false,
                 })
                 .collect(),
             ..Peers::default()

@@ -149,10 +149,6 @@ impl Core {
             .find(|listener| listener.id == came_by && reaches(listener))
             .or_else(|| listeners.iter().filter(fits).find(reaches))
             .or_else(|| listeners.iter().find(fits))?;
-        Some(Flow {
-            listener: listener.id,
-            transport,
-            remote,
-        })
+        Some(Flow::new(listener.id, transport, remote))
     }
 }

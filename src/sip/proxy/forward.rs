@@ -20,6 +20,7 @@ use crate::sip::peer::{NumberFormat, Peer, Target, TrunkIndex, TrustedHeaders};
 use crate::sip::{Flow, Now, Transport};
 
 /// How a request goes on.
+#[derive(Clone, Copy)]
 pub(super) struct Onward<'a> {
     pub(super) flow: Flow,
     pub(super) trunk: Option<TrunkIndex>,
@@ -35,6 +36,7 @@ pub(super) struct Onward<'a> {
 }
 
 /// What becomes of the Route headers.
+#[derive(Clone, Copy)]
 pub(super) enum Routes<'a> {
     /// All go: the peer pre-loaded them, and where its calls go is our decision.
     Clear,
@@ -138,8 +140,13 @@ impl Core {
     /// Sends the request on and waits for what comes of it.
     pub(super) fn send_branch(&mut self, context: &mut Context, now: Now, onward: &Onward<'_>) {
         let unique = self.unique();
-        let request = self.forwarded(&context.request, context.flow, onward, unique, context.loop_hash);
-        let flow = onward.flow;
+        let mut flow = onward.flow;
+        let mut request = self.forwarded(&context.request, context.flow, onward, unique, context.loop_hash);
+        if let Some(over_tcp) = self.over_tcp(context, flow, request.len()) {
+            flow = over_tcp;
+            let onward = Onward { flow, ..*onward };
+            request = self.forwarded(&context.request, context.flow, &onward, unique, context.loop_hash);
+        }
         if let Some(reservation) = &context.settlement.reservation
             && let Some(trunk) = onward.trunk
             && let Some(trunk) = context.routed.routing.peers.trunks.get(usize::from(trunk.0))
@@ -167,6 +174,20 @@ impl Core {
             counted: false,
         });
         self.send(flow, request, Kind::Request(method));
+    }
+
+    /// RFC 3261 §18.1.1: a request that may not fit into a packet goes over TCP, where its trunk takes that.
+    fn over_tcp(&self, context: &Context, flow: Flow, length: usize) -> Option<Flow> {
+        if flow.transport != Transport::Udp || length <= LARGEST_DATAGRAM {
+            return None;
+        }
+        let trunks = &context.routed.routing.peers.trunks;
+        let takes_it = |trunk: &crate::sip::peer::Trunk| trunk.large_over_tcp && trunk.target.address == flow.remote;
+        trunks
+            .iter()
+            .any(takes_it)
+            .then(|| self.flow(flow.listener, flow.remote, Transport::Tcp))
+            .flatten()
     }
 
     /// Writes a request as it goes on.
@@ -290,3 +311,6 @@ const MAX_FORWARDS: u8 = 70;
 
 /// RFC 5393 §5.3.3: what a request without any is given.
 const MAX_BREADTH: &str = "60";
+/// Two hundred bytes below the MTU of Ethernet, whose headers and growth on the way they leave room for (RFC 3261 §18.1.1: the path's
+/// MTU is not known, so that 1300 bytes hold).
+const LARGEST_DATAGRAM: usize = 1300;

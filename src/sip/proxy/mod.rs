@@ -264,7 +264,7 @@ impl Proxy {
         let arrival = Arrival {
             flow,
             reply: reply_flow(flow, &message),
-            peer: self.routed.directory.identify(flow.remote),
+            peer: self.routed.directory.peer(&flow),
             key,
             message,
         };
@@ -341,7 +341,7 @@ impl Proxy {
             .parse_errors
             .with_label_values(&[error.cause.as_str()])
             .inc();
-        let stranger = self.routed.directory.identify(flow.remote) == Peer::Unknown;
+        let stranger = self.routed.directory.peer(&flow) == Peer::Unknown;
         if stranger && self.routed.routing.peers.silence_unknown {
             return;
         }

@@ -13,7 +13,7 @@ use crate::rules::Reason;
 use crate::sip::message::{HostPort, Message, Method, Response, Snippet, Uri};
 use crate::sip::peer::Peer;
 use crate::sip::transaction::key::ServerKey;
-use crate::sip::{Flow, Now};
+use crate::sip::{Flow, Now, Transport};
 
 /// A request as it came in.
 pub(super) struct Arrival {
@@ -26,14 +26,14 @@ pub(super) struct Arrival {
 }
 
 /// Where the responses to a request go: RFC 3261 §18.2.2 with `rport` (RFC 3581 §4). `maddr` is not followed: it would let anyone
-/// direct our answers at a third party.
+/// direct our answers at a third party. Over a stream they go back by the request's connection, and where that is gone by a new one
+/// to the port of `sent-by` at the address that the request came from.
 pub(super) fn reply_flow(flow: Flow, message: &Message) -> Flow {
-    if super::context::is_reliable(flow.transport) {
-        return flow;
-    }
     let mut reply = flow;
-    if let Some(via) = message.via().filter(|via| via.param("rport").is_none()) {
-        reply.remote.set_port(via.sent_by.port.unwrap_or(5060));
+    let default = if flow.transport == Transport::Tls { 5061 } else { 5060 };
+    let symmetric = flow.transport == Transport::Udp;
+    if let Some(via) = message.via().filter(|via| !symmetric || via.param("rport").is_none()) {
+        reply.remote.set_port(via.sent_by.port.unwrap_or(default));
     }
     reply
 }
@@ -180,6 +180,36 @@ const RETRY_AFTER: &str = "5";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn responses_go_to_the_port_that_the_request_asks_for_and_by_its_connection() {
+        let connection = Some(crate::sip::Connection {
+            id: crate::sip::ConnectionId(std::num::NonZeroU64::MIN),
+            source: None,
+        });
+        for (transport, via, expected) in [
+            (Transport::Udp, "h:5070;rport", 40_000),
+            (Transport::Udp, "h:5070", 5070),
+            (Transport::Udp, "h", 5060),
+            (Transport::Tcp, "h:5070;rport", 5070),
+            (Transport::Tcp, "h", 5060),
+            (Transport::Tls, "h;rport", 5061),
+        ] {
+            let text = format!(
+                "BYE sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=f\r\nTo: <sip:c@d>\r\n\
+                 Call-ID: c\r\nCSeq: 1 BYE\r\n\r\n"
+            );
+            let message = Message::parse(Bytes::from(text)).unwrap();
+            let mut flow = Flow::new(crate::sip::ListenerId(0), transport, "192.0.2.7:40000".parse().unwrap());
+            flow.connection = connection;
+            let reply = reply_flow(flow, &message);
+            assert_eq!(
+                (reply.remote.port(), reply.connection),
+                (expected, connection),
+                "{transport:?} {via}"
+            );
+        }
+    }
 
     #[test]
     fn a_warning_quotes_what_would_end_its_text() {

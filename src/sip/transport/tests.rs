@@ -2,19 +2,33 @@
 
 use std::future::poll_fn;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Bound, Sockets, bind_udp};
+use super::{Bound, Connections, Sockets, StreamSettings, bind_udp};
+use crate::sip::peer::Peers;
 use crate::sip::{Flow, ListenerId, Transport};
+use crate::telemetry::Metrics;
 
 /// Nothing on loopback takes this long; a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(10);
 
 fn bind(address: &str, workers: usize) -> Vec<Bound> {
     bind_udp(address.parse().expect("an address"), workers).expect("a free port")
+}
+
+fn sockets_of(bound: &[Bound]) -> Sockets {
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let connections = Connections::new(
+        StreamSettings::default(),
+        Arc::new(Peers::default()),
+        Arc::default(),
+        metrics,
+    );
+    Sockets::new(bound, 0, &connections).expect("sockets")
 }
 
 fn peer(local: &str) -> StdSocket {
@@ -24,11 +38,7 @@ fn peer(local: &str) -> StdSocket {
 }
 
 fn flow(listener: u16, remote: SocketAddr) -> Flow {
-    Flow {
-        listener: ListenerId(listener),
-        transport: Transport::Udp,
-        remote,
-    }
+    Flow::new(ListenerId(listener), Transport::Udp, remote)
 }
 
 async fn receive(sockets: &mut Sockets, count: usize) -> Vec<(Flow, Bytes)> {
@@ -45,7 +55,7 @@ async fn receive(sockets: &mut Sockets, count: usize) -> Vec<(Flow, Bytes)> {
 #[tokio::test]
 async fn a_batch_is_received_in_order_with_its_senders() {
     let bound = bind("127.0.0.1:0", 1);
-    let mut sockets = Sockets::new(&bound).expect("sockets");
+    let mut sockets = sockets_of(&bound);
     let (one, two) = (peer("127.0.0.1:0"), peer("127.0.0.1:0"));
     for number in 0..100_u32 {
         let from = if number % 2 == 0 { &one } else { &two };
@@ -64,7 +74,7 @@ async fn a_batch_is_received_in_order_with_its_senders() {
 async fn the_largest_datagram_goes_both_ways() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let bound = bind(address, 1);
-        let mut sockets = Sockets::new(&bound).expect("sockets");
+        let mut sockets = sockets_of(&bound);
         let far = peer(address);
         let size = if bound[0].local().is_ipv4() { 65_507 } else { 65_527 };
         let large = vec![b'x'; size];
@@ -86,7 +96,7 @@ async fn listeners_of_both_families_stand_side_by_side() {
         .iter()
         .flat_map(|address| bind(address, 1))
         .collect();
-    let mut sockets = Sockets::new(&bound).expect("sockets");
+    let mut sockets = sockets_of(&bound);
     let (four, six) = (peer("127.0.0.1:0"), peer("[::1]:0"));
     four.send_to(b"four", bound[0].local()).expect("sent");
     six.send_to(b"six", bound[1].local()).expect("sent");
@@ -103,7 +113,7 @@ async fn listeners_of_both_families_stand_side_by_side() {
 #[tokio::test]
 async fn more_than_one_batch_is_sent_and_keep_alives_are_not_handed_on() {
     let bound = bind("127.0.0.1:0", 1);
-    let mut sockets = Sockets::new(&bound).expect("sockets");
+    let mut sockets = sockets_of(&bound);
     let far = peer("127.0.0.1:0");
     let remote = far.local_addr().expect("bound");
     for number in 0..75_u8 {
@@ -126,7 +136,7 @@ async fn more_than_one_batch_is_sent_and_keep_alives_are_not_handed_on() {
 async fn a_closed_port_is_reported_with_its_destination_and_holds_up_nobody_else() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let bound = bind(address, 1);
-        let mut sockets = Sockets::new(&bound).expect("sockets");
+        let mut sockets = sockets_of(&bound);
         let far = peer(address);
         let closed = peer(address).local_addr().expect("bound");
         sockets.send(flow(0, closed), Bytes::from_static(b"lost"));
@@ -137,7 +147,7 @@ async fn a_closed_port_is_reported_with_its_destination_and_holds_up_nobody_else
                 let mut none = Vec::new();
                 let _ = sockets.poll_receive(cx, &mut none);
                 match sockets.failures().next() {
-                    Some(failed) => Poll::Ready(failed),
+                    Some(failed) => Poll::Ready(failed.flow),
                     None => Poll::Pending,
                 }
             })
@@ -158,13 +168,16 @@ async fn a_closed_port_is_reported_with_its_destination_and_holds_up_nobody_else
 #[tokio::test]
 async fn a_destination_that_cannot_be_sent_to_fails_at_once_and_the_next_goes() {
     let bound = bind("127.0.0.1:0", 1);
-    let mut sockets = Sockets::new(&bound).expect("sockets");
+    let mut sockets = sockets_of(&bound);
     let far = peer("127.0.0.1:0");
     let impossible = flow(0, "[::1]:9".parse().expect("an address"));
     sockets.send(impossible, Bytes::from_static(b"lost"));
     sockets.send(flow(0, far.local_addr().expect("bound")), Bytes::from_static(b"next"));
     poll_fn(|cx| sockets.poll_flush(cx)).await;
-    assert_eq!(sockets.failures().collect::<Vec<_>>(), [impossible]);
+    assert_eq!(
+        sockets.failures().map(|failed| failed.flow).collect::<Vec<_>>(),
+        [impossible]
+    );
     let mut buffer = [0; 16];
     assert_eq!(far.recv_from(&mut buffer).expect("sent").0, 4);
 }

@@ -15,6 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Sleep, sleep};
 
+use super::bound::{Bound, BoundSocket};
 use super::receive::ReceiveBuffers;
 use super::send::SendQueue;
 use super::{Flow, ListenerId, Transport, errors};
@@ -33,44 +34,22 @@ const RETRY_FULL: Duration = Duration::from_millis(1);
 /// Errors that one turn puts up with before it lets the worker go on.
 const ERRORS_A_TURN: usize = 8;
 
-/// A socket bound for one worker. The worker's runtime gets a duplicate, so that the port stays ours while a worker is replaced.
-#[derive(Debug)]
-pub struct Bound {
-    socket: UdpSocket,
-    local: SocketAddr,
-}
-
-impl Bound {
-    /// Its address, with the real port where port 0 was asked for.
-    pub fn local(&self) -> SocketAddr {
-        self.local
-    }
-}
-
-/// Why an address could not be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("udp://{address} cannot be listened on: {source}")]
-#[allow(missing_docs)]
-pub struct BindError {
-    pub address: SocketAddr,
-    pub source: io::Error,
-}
-
-/// Binds one socket for each of `workers` to the same address; the kernel spreads the peers over them (`SO_REUSEPORT`). The first is
-/// bound without sharing, so that an address that another process holds is an error, not a split of its traffic.
-pub fn bind_udp(address: SocketAddr, workers: usize) -> Result<Vec<Bound>, BindError> {
-    let failed = |source| BindError { address, source };
-    let first = open(address, false).map_err(failed)?;
-    let local = first.local_addr().map_err(failed)?;
-    let mut bound = vec![Bound { socket: first, local }];
+/// Binds one socket for each of `workers` to the same address.
+pub(super) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
+    let first = open(address, false)?;
+    let local = first.local_addr()?;
     if workers > 1 {
-        Socket::set_reuse_port(&socket2::SockRef::from(&bound[0].socket), true).map_err(failed)?;
+        Socket::set_reuse_port(&socket2::SockRef::from(&first), true)?;
     }
+    let bound = |socket| Bound {
+        socket: BoundSocket::Datagrams(socket),
+        local,
+    };
+    let mut all = vec![bound(first)];
     for _ in 1..workers {
-        let socket = open(local, true).map_err(failed)?;
-        bound.push(Bound { socket, local });
+        all.push(bound(open(local, true)?));
     }
-    Ok(bound)
+    Ok(all)
 }
 
 fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
@@ -90,7 +69,6 @@ fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
 
 pub(super) struct UdpListener {
     id: ListenerId,
-    local: SocketAddr,
     socket: Arc<AsyncFd<UdpSocket>>,
     state: UdpSocketState,
     queue: SendQueue,
@@ -101,27 +79,22 @@ pub(super) struct UdpListener {
 }
 
 impl UdpListener {
-    pub(super) fn new(id: ListenerId, bound: &Bound) -> io::Result<Self> {
+    pub(super) fn new(id: ListenerId, local: SocketAddr, bound: &UdpSocket) -> io::Result<Self> {
         // quinn-udp prepares a socket for QUIC, whose datagrams must never be fragmented; an INVITE above the MTU must be. Its state
         // is therefore made over a socket of no use, and only `recv`, which reads none of it, is called for ours.
-        let aside = UdpSocket::bind(SocketAddr::new(bound.local.ip(), 0))?;
+        let aside = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
         // Readable only: a socket registered for writing wakes its worker at every datagram that leaves. The replacement that tokio
         // names is unsafe, which this crate forbids; its ground, types that lie about their descriptor, does not touch a std socket.
         #[allow(deprecated)]
-        let socket = Arc::new(AsyncFd::with_interest(bound.socket.try_clone()?, Interest::READABLE)?);
+        let socket = Arc::new(AsyncFd::with_interest(bound.try_clone()?, Interest::READABLE)?);
         Ok(Self {
             id,
-            local: bound.local,
             watch: watch(Arc::clone(&socket)),
             socket,
             state: UdpSocketState::new((&aside).into())?,
             queue: SendQueue::default(),
             full: None,
         })
-    }
-
-    pub(super) fn local(&self) -> SocketAddr {
-        self.local
     }
 
     pub(super) fn queue(&mut self, remote: SocketAddr, bytes: Bytes) {
@@ -230,9 +203,5 @@ fn watch(socket: Arc<AsyncFd<UdpSocket>>) -> Pin<Box<dyn Future<Output = ()>>> {
 }
 
 fn flow(listener: ListenerId, remote: SocketAddr) -> Flow {
-    Flow {
-        listener,
-        transport: Transport::Udp,
-        remote,
-    }
+    Flow::new(listener, Transport::Udp, remote)
 }

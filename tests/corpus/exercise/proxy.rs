@@ -300,11 +300,8 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn flow(remote: &str, transport: Transport) -> Flow {
-    Flow {
-        listener: ListenerId(u16::from(transport == Transport::Tcp)),
-        transport,
-        remote: address(remote),
-    }
+    let listener = ListenerId(u16::from(transport == Transport::Tcp));
+    Flow::new(listener, transport, address(remote))
 }
 
 fn settings() -> Settings {
@@ -340,6 +337,7 @@ fn routing() -> Routing {
     let source = Source {
         id: "pbx".into(),
         addresses: vec![matcher(SOURCE)],
+        certificate: None,
         trusted: TrustedHeaders {
             professional: Some("X-Professional".into()),
             purpose: Some("X-Purpose".into()),
@@ -365,6 +363,7 @@ fn routing() -> Routing {
         weight: 1,
         number_format: NumberFormat::E164,
         places: Vec::new(),
+        large_over_tcp: false,
         watch: clapet::sip::peer::Watch::default(),
     };
     let peers = Peers {

@@ -63,6 +63,7 @@ fn trunk(id: &str, uri: &str, at: &str, priority: u16) -> Trunk {
         priority,
         weight: 10,
         number_format: NumberFormat::AsDialled,
+        large_over_tcp: false,
     }
 }
 
@@ -71,6 +72,7 @@ fn peers() -> Peers {
         sources: vec![Source {
             id: Arc::from("bpo"),
             addresses: address("10.0.0.0/24"),
+            certificate: None,
             trusted: TrustedHeaders {
                 professional: Some(Arc::from("X-Professional")),
                 purpose: Some(Arc::from("X-Purpose")),
@@ -139,11 +141,7 @@ impl Rig {
     }
 
     fn flow(remote: &str) -> Flow {
-        Flow {
-            listener: ListenerId(0),
-            transport: Transport::Udp,
-            remote: remote.parse().unwrap(),
-        }
+        Flow::new(ListenerId(0), Transport::Udp, remote.parse().unwrap())
     }
 
     fn receive(&mut self, from: &str, message: impl Into<Bytes>) -> &mut Self {
