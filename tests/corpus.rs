@@ -180,6 +180,11 @@ fn messages() {
 }
 
 #[test]
+fn streams() {
+    run("stream");
+}
+
+#[test]
 fn uris() {
     run("uri");
 }

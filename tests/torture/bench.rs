@@ -52,11 +52,7 @@ impl Link {
     }
 
     fn flow(self) -> Flow {
-        Flow {
-            listener: ListenerId(self as u16),
-            transport: self.transport(),
-            remote: self.source(),
-        }
+        Flow::new(ListenerId(self as u16), self.transport(), self.source())
     }
 }
 
@@ -302,6 +298,7 @@ fn routing() -> Routing {
     let source = Source {
         id: "pbx".into(),
         addresses: vec![matcher(Link::Udp.source().ip()), matcher(Link::Six.source().ip())],
+        certificate: None,
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: None,
@@ -319,6 +316,7 @@ fn routing() -> Routing {
         weight: 1,
         number_format: NumberFormat::AsDialled,
         places: Vec::new(),
+        large_over_tcp: false,
         watch: clapet::sip::peer::Watch::default(),
     };
     let peers = Peers {

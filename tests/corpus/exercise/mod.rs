@@ -10,14 +10,16 @@ pub mod journal;
 pub mod message;
 pub mod number;
 pub mod proxy;
+pub mod stream;
 pub mod uri;
 
 /// Puts a reader through one input.
 pub type Exercise = fn(&[u8]);
 
 /// Every reader with its name, which is that of its fuzz target and of its folder of the corpus.
-pub const ALL: [(&str, Exercise); 9] = [
+pub const ALL: [(&str, Exercise); 10] = [
     ("message", message::message),
+    ("stream", stream::stream),
     ("uri", uri::uri),
     ("number", number::number),
     ("import", import::import),
