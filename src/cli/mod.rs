@@ -1,7 +1,7 @@
 //! The commands: arguments in, results to stdout, messages to stderr, the contract's exit codes. Reads the clock; holds no rule.
 //!
 //! What touches the store goes through the running server's Unix socket where one holds the store, and opens it itself otherwise
-//! ([`store::reach`]).
+//! (`store::reach`).
 
 mod backup;
 mod check;

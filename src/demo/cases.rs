@@ -206,6 +206,20 @@ pub(super) const CASES: &[Case] = &[
         "<sip:0142000001@pbx.example>",
         "01 42 00 00 01",
     ),
+    by(
+        from(
+            case(
+                "",
+                MORNING,
+                "01 99 00 00 02",
+                "An agent who dials by hand may show one.",
+                Then::Goes(""),
+            ),
+            "<sip:0145000001@pbx.example>",
+            "01 45 00 00 01",
+        ),
+        Line::Agents,
+    ),
     from(
         case(
             "",
@@ -227,20 +241,6 @@ pub(super) const CASES: &[Case] = &[
         ),
         "<sip:0162008001@pbx.example>",
         "01 62 00 80 01",
-    ),
-    by(
-        from(
-            case(
-                "",
-                MORNING,
-                "01 99 00 00 02",
-                "But an agent who dials by hand may.",
-                Then::Goes(""),
-            ),
-            "<sip:0145000001@pbx.example>",
-            "01 45 00 00 01",
-        ),
-        Line::Agents,
     ),
     case(
         "Who is called",

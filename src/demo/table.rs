@@ -15,9 +15,9 @@ const WIDTH: u16 = 100;
 const COLUMNS: [u16; 4] = [17, 19, 17, 47];
 
 const INTRO: &str = "\
-clapet stands between a contact centre's PBX and a carrier's trunk. These are real SIP calls over UDP on
-loopback, one for each rule, each made at the date that shows it. Numbers and names are invented; times
-are those where it rings. Each row: when, from whom to whom, what became of the call, and why.
+clapet stands between a contact centre's PBX and a carrier's trunk. These are real SIP calls over
+UDP on loopback, one for each rule, each made at the date that shows it. Numbers and names are
+invented; times are those where it rings. A row: when, from whom to whom, what became of it, why.
 ";
 
 /// The whole text.
@@ -114,7 +114,7 @@ fn summary(shown: &[Shown]) -> String {
         different => format!("{different} rows are NOT AS THEY SHOULD BE."),
     };
     format!(
-        "\n{calls} calls placed: {reached} reached the trunk, {refused} were stopped before it, each told why. {verdict}\n\
+        "\n{calls} calls placed: {reached} reached the trunk, {refused} were stopped before it and told why.\n{verdict}\n\n\
          Next: copy config/clapet.toml, then `clapet serve --config clapet.toml`.\n"
     )
 }

@@ -262,11 +262,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Lets the others see how much is pending here.
+    /// Lets the others see what they wait for, and what went wrong here.
     fn publish(&mut self) {
-        self.worker
-            .shared
-            .set_pending(self.worker.position, self.proxy.pending());
+        // Counting walks every transaction: for the drain only.
+        if self.draining {
+            self.worker
+                .shared
+                .set_pending(self.worker.position, self.proxy.pending());
+        }
         let dropped = self.sockets.dropped();
         if dropped > self.dropped {
             if self.dropped == 0 {

@@ -18,7 +18,7 @@ pub struct Malformed<'a> {
     pub cause: &'a str,
 }
 
-/// At most [`LINES`] lines for each peer address and [`PERIOD`], in memory of a fixed size.
+/// At most `LINES` lines for each peer address and `PERIOD`, in memory of a fixed size.
 #[derive(Debug)]
 pub struct PeerLog {
     slots: Box<[Mutex<Slot>]>,
