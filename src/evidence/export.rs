@@ -505,14 +505,7 @@ impl Calls<'_, '_> {
                 };
                 let line = Call {
                     counts: outcome.counts(),
-                    ..self.line(
-                        stored.sequence,
-                        at,
-                        Some(key.callee),
-                        via,
-                        None,
-                        outcome.code(),
-                    )
+                    ..self.line(stored.sequence, at, Some(key.callee), via, None, outcome.code())
                 };
                 self.write(&line)?;
             }
