@@ -89,9 +89,15 @@ fn forwarded(name: &str, link: Link, raw: &Bytes) {
 pub fn goes_on(name: &str, link: Link, original: &Message, onward: &Message) {
     assert_eq!(onward.method_name(), original.method_name(), "{name}");
     assert_eq!(onward.body(), original.body(), "{name}");
+    // RFC 5393 §5.3.3: a request that opens a dialog and says nothing of its breadth is given the largest.
+    let silent = original.values(Header::MaxBreadth).next().is_none();
+    let given: Vec<&str> = onward.values(Header::MaxBreadth).filter(|_| silent).collect();
+    assert!(given.is_empty() || given == ["60"], "{name}: Max-Breadth");
     let kept = |message: &Message| -> Vec<Bytes> {
         let changed = [Header::Via, Header::MaxForwards, Header::Route, Header::RecordRoute];
-        let spans = message.spans().iter().filter(|span| !changed.contains(&span.header));
+        let breadth = |header| silent && header == Header::MaxBreadth;
+        let spans = message.spans().iter();
+        let spans = spans.filter(|span| !changed.contains(&span.header) && !breadth(span.header));
         spans
             .map(|span| message.raw().slice(span.start as usize..span.end as usize))
             .collect()

@@ -311,6 +311,7 @@ const MAX_FORWARDS: u8 = 70;
 
 /// RFC 5393 §5.3.3: what a request without any is given.
 const MAX_BREADTH: &str = "60";
+
 /// Two hundred bytes below the MTU of Ethernet, whose headers and growth on the way they leave room for (RFC 3261 §18.1.1: the path's
 /// MTU is not known, so that 1300 bytes hold).
 const LARGEST_DATAGRAM: usize = 1300;

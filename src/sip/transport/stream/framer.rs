@@ -217,7 +217,8 @@ fn is_start_line(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
     let is_protocol = |text: &[u8]| text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
     let last = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    fits && may_start(line) && (is_protocol(line) || (last.len() < line.len() && is_protocol(last)))
+    // One word is no start line; and with a space, every piece of it may start one too.
+    fits && last.len() < line.len() && may_start(line) && (is_protocol(line) || is_protocol(last))
 }
 
 /// Could more bytes make a start line of it? A method and a protocol's name are tokens with a space behind them.
