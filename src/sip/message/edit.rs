@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::lex::Values;
 use super::names::same_name;
-use super::write::{Writer, push_line, push_received, push_text};
+use super::write::{Writer, push_line, push_text, push_topmost};
 use super::{Header, HeaderSpan, Message};
 
 /// A list of changes to one message, applied in one pass by [`Edit::write`].
@@ -264,7 +264,7 @@ impl<'a> Edit<'a> {
             let old = &self.message.value(span)[from..to];
             writer.replace(start + from, start + to, |out| match replacement {
                 Value::Text(text) => push_text(out, text),
-                Value::Received(source) => push_received(out, old, source),
+                Value::Received(source) => push_topmost(out, self.message, old, source),
             });
         }
     }

@@ -1,5 +1,65 @@
 //! Pieces of the grammar that every value shares: white space, quotes, parameters, comma-separated values. No allocation.
 
+/// What a byte may be, one bit a class, so that a text is looked at with one load a byte.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation)] // below 256
+        let it = byte as u8;
+        let alphanumeric = it.is_ascii_alphanumeric();
+        if alphanumeric || is_one_of(it, b"-.!%*_+`'~") {
+            classes[byte] |= TOKEN;
+        }
+        // The underscore is in no RFC, but in many host names of containers and test rigs.
+        if alphanumeric || is_one_of(it, b"-._") {
+            classes[byte] |= HOST;
+        }
+        if it > b' ' && it != 0x7f && !is_one_of(it, b"<>\"") {
+            classes[byte] |= IN_URI;
+        }
+        if it > b' ' && it != 0x7f && !is_one_of(it, b",;<>\"()") {
+            classes[byte] |= IN_PARAM;
+        }
+        if is_one_of(it, b"\"<(") {
+            classes[byte] |= OPENS;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+const fn is_one_of(byte: u8, all: &[u8]) -> bool {
+    let mut at = 0;
+    while at < all.len() {
+        if all[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Characters of a token (RFC 3261 §25.1).
+pub(super) const TOKEN: u8 = 1;
+/// Characters of a host that is no IPv6 address.
+pub(super) const HOST: u8 = 2;
+/// What may stand in a URI: anything visible but the marks that end one.
+pub(super) const IN_URI: u8 = 4;
+/// What may stand in the value of a parameter without quotes.
+const IN_PARAM: u8 = 8;
+/// Opens something that a separator may stand in.
+const OPENS: u8 = 16;
+
+fn class(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
+/// Are all bytes of that class?
+pub(super) fn all(text: &[u8], of: u8) -> bool {
+    text.iter().all(|&byte| class(byte) & of != 0)
+}
+
 /// SP, HTAB, and the line ends of a folded value (RFC 3261 §25.1, LWS).
 pub(super) fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
@@ -7,12 +67,27 @@ pub(super) fn is_lws(byte: u8) -> bool {
 
 /// Without the LWS around it.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\r', '\n'])
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.iter().rposition(|&byte| !is_lws(byte)) else {
+        return "";
+    };
+    let first = bytes.iter().position(|&byte| !is_lws(byte)).unwrap_or_default();
+    &text[first..=last]
+}
+
+/// Where a byte first stands in a short text.
+pub(super) fn find(text: &str, wanted: u8) -> Option<usize> {
+    text.bytes().position(|byte| byte == wanted)
 }
 
 /// What stands before and after the first `at`, an ASCII character; all and nothing where there is none.
 pub(super) fn cut(text: &str, at: u8) -> (&str, &str) {
-    text.split_once(char::from(at)).unwrap_or((text, ""))
+    split_once(text, at).unwrap_or((text, ""))
+}
+
+/// What stands before and after the first `at`, an ASCII character.
+pub(super) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
+    find(text, at).map(|found| (&text[..found], &text[found + 1..]))
 }
 
 /// Splits after the closing quote of a quoted string whose opening quote has been read: its content and the rest.
@@ -53,6 +128,13 @@ pub(super) struct Param<'a> {
     pub(super) value: Option<&'a str>,
 }
 
+impl<'a> Param<'a> {
+    /// Its value without quotes; empty for a flag.
+    pub(super) fn plain(&self) -> &'a str {
+        without_quotes(self.value.unwrap_or_default())
+    }
+}
+
 /// Parameters separated by `;` outside quotes.
 #[derive(Clone, Debug)]
 pub(super) struct Params<'a> {
@@ -69,7 +151,7 @@ impl<'a> Params<'a> {
     /// Value of the first parameter of that name, without quotes; empty for a flag.
     pub(super) fn value(mut self, name: &str) -> Option<&'a str> {
         self.find(|param| param.name.eq_ignore_ascii_case(name))
-            .map(|param| without_quotes(param.value.unwrap_or_default()))
+            .map(|param| param.plain())
     }
 }
 
@@ -81,7 +163,7 @@ impl<'a> Iterator for Params<'a> {
         let end = end_of_item(text, b';');
         self.rest = text.get(end + 1..);
         let raw = trim(&text[..end]);
-        Some(match raw.split_once('=') {
+        Some(match split_once(raw, b'=') {
             Some((name, value)) => Param {
                 raw,
                 name: trim(name),
@@ -96,21 +178,25 @@ impl<'a> Iterator for Params<'a> {
     }
 }
 
-/// Every parameter has a token for a name and no stray separator in its value, and `unique` stands once at most.
+/// Every parameter has a token for a name and no stray separator in its value, and `unique` stands once at most. Each is shown to
+/// `visit`, in order, as long as that holds.
+///
 /// Values are read liberally: tags with `=`, and `received` with a bare IPv6 address (RFC 5118 §4.5), are common. But a parenthesis
 /// that opens a comment for one reader and not for another would hide what is put behind it.
-pub(super) fn params_are_well_formed(params: &str, unique: &str) -> bool {
+pub(super) fn check_params<'a>(params: &'a str, unique: &str, mut visit: impl FnMut(&Param<'a>)) -> bool {
     let mut seen = false;
     Params::new(params).all(|param| {
         let again = param.name.eq_ignore_ascii_case(unique) && std::mem::replace(&mut seen, true);
         let value = param.value.unwrap_or_default();
         let good = match value.strip_prefix('"') {
             Some(quoted) => unquote(quoted).is_some_and(|(_, rest)| rest.is_empty()),
-            None => !value
-                .bytes()
-                .any(|byte| byte <= b' ' || byte == 0x7f || b",;<>\"()".contains(&byte)),
+            None => all(value.as_bytes(), IN_PARAM),
         };
-        good && !again && super::names::is_token(param.name.as_bytes())
+        let good = good && !again && super::names::is_token(param.name.as_bytes());
+        if good {
+            visit(&param);
+        }
+        good
     })
 }
 
@@ -140,10 +226,12 @@ impl Iterator for Values<'_> {
     fn next(&mut self) -> Option<(usize, usize)> {
         let text = self.text.get(self.at..)?;
         let end = end_of_item(text, b',');
-        let start = self.at + (end - text[..end].trim_start_matches([' ', '\t', '\r', '\n']).len());
-        let length = trim(&text[..end]).len();
+        let item = &text.as_bytes()[..end];
+        let skipped = item.iter().position(|&byte| !is_lws(byte)).unwrap_or(end);
+        let length = item.iter().rposition(|&byte| !is_lws(byte)).map_or(skipped, |last| last + 1);
+        let at = self.at;
         self.at += end + 1;
-        Some((start, start + length))
+        Some((at + skipped, at + length))
     }
 }
 
@@ -152,15 +240,19 @@ impl Iterator for Values<'_> {
 fn end_of_item(text: &str, separator: u8) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
+    while let Some(plain) = bytes[at..]
+        .iter()
+        .position(|&byte| byte == separator || class(byte) & OPENS != 0)
+    {
+        at += plain;
+        let byte = bytes[at];
         at += 1;
         // Only after an ASCII byte is `at` sure to lie between two characters.
         let skipped = match byte {
             _ if byte == separator => return at - 1,
             b'"' => unquote(&text[at..]).map(|(content, _)| content.len() + 1),
             b'<' => memchr::memchr(b'>', &bytes[at..]).map(|end| end + 1),
-            b'(' => end_of_comment(&bytes[at..]),
-            _ => Some(0),
+            _ => end_of_comment(&bytes[at..]),
         };
         match skipped {
             Some(skipped) => at += skipped,
@@ -257,7 +349,7 @@ mod tests {
             r#"x="a,b;c""#,
             "a\r\n = b",
         ] {
-            assert!(params_are_well_formed(good, "tag"), "{good:?}");
+            assert!(check_params(good, "tag", |_| ()), "{good:?}");
         }
         for bad in [
             ";",
@@ -274,7 +366,7 @@ mod tests {
             "x=(y)",
             "é=a",
         ] {
-            assert!(!params_are_well_formed(bad, "tag"), "{bad:?}");
+            assert!(!check_params(bad, "tag", |_| ()), "{bad:?}");
         }
     }
 

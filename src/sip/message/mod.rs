@@ -25,9 +25,10 @@ pub use uri::{HostPort, Uri};
 use std::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use names::same_name;
-use parse::StartSpans;
+use parse::{Marks, StartSpans};
 
 /// Request methods by name (case-sensitive, RFC 3261 §7.1); others are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +125,10 @@ pub struct Message {
     pub(super) raw: Bytes,
     pub(super) start: StartSpans,
     pub(super) headers: Vec<HeaderSpan>,
+    /// Start line and headers, where they are UTF-8 as a whole.
+    head: Option<ByteString>,
+    /// `None`: not well-formed, so that every piece is looked for anew.
+    marks: Option<Marks>,
     /// First byte of the body.
     pub(super) body_start: u32,
     /// One past the last byte of the body.
@@ -259,9 +264,63 @@ impl Message {
         self.first(Header::To).and_then(NameAddr::parse)
     }
 
+    /// The branch of the topmost Via; empty where it has none.
+    pub fn branch(&self) -> &str {
+        match &self.marks {
+            Some(marks) => self.text(marks.branch),
+            None => self.via().and_then(|via| via.branch()).unwrap_or_default(),
+        }
+    }
+
+    /// Who the topmost Via says it is from.
+    pub fn sent_by(&self) -> Option<HostPort<'_>> {
+        match &self.marks {
+            Some(marks) => Some(HostPort {
+                host: self.text(marks.sent_by_host),
+                port: marks.sent_by_port,
+            }),
+            None => self.via().map(|via| via.sent_by),
+        }
+    }
+
+    /// The topmost Via asks for its source port (RFC 3581).
+    pub fn asks_rport(&self) -> bool {
+        match &self.marks {
+            Some(marks) => marks.rport.1 != 0,
+            None => self.via().is_some_and(|via| via.param("rport").is_some()),
+        }
+    }
+
+    /// The topmost Via has a parameter `oc` (RFC 7339).
+    pub fn speaks_of_overload(&self) -> bool {
+        match &self.marks {
+            Some(marks) => marks.oc,
+            None => self.via().is_some_and(|via| via.param("oc").is_some()),
+        }
+    }
+
+    /// The tag in From; empty where there is none.
+    pub fn from_tag(&self) -> &str {
+        match &self.marks {
+            Some(marks) => self.text(marks.from_tag),
+            None => self.from().and_then(|from| from.tag()).unwrap_or_default(),
+        }
+    }
+
+    /// The tag in To; empty where there is none.
+    pub fn to_tag(&self) -> &str {
+        match &self.marks {
+            Some(marks) => self.text(marks.to_tag),
+            None => self.to().and_then(|to| to.tag()).unwrap_or_default(),
+        }
+    }
+
     /// Call-ID.
     pub fn call_id(&self) -> &str {
-        self.first(Header::CallId).unwrap_or_default()
+        match &self.marks {
+            Some(marks) => self.text(marks.call_id),
+            None => self.first(Header::CallId).unwrap_or_default(),
+        }
     }
 
     /// CSeq.
@@ -269,10 +328,31 @@ impl Message {
         self.first(Header::CSeq).and_then(CSeq::parse)
     }
 
+    /// The number in CSeq; 0 where there is none.
+    pub fn cseq_number(&self) -> u32 {
+        match &self.marks {
+            Some(marks) => marks.cseq,
+            None => self.cseq().map_or(0, |cseq| cseq.number),
+        }
+    }
+
+    /// The method's name in CSeq; empty where there is none.
+    pub fn cseq_name(&self) -> &str {
+        match &self.marks {
+            Some(marks) => self.text(marks.cseq_name),
+            None => self.cseq().map_or("", |cseq| cseq.name),
+        }
+    }
+
     /// Max-Forwards; `None` where absent.
     pub fn max_forwards(&self) -> Option<u8> {
-        let value = self.first(Header::MaxForwards).and_then(lex::digits)?;
-        u8::try_from(value).ok()
+        match &self.marks {
+            Some(marks) => marks.max_forwards,
+            None => {
+                let value = self.first(Header::MaxForwards).and_then(lex::digits)?;
+                u8::try_from(value).ok()
+            }
+        }
     }
 
     /// The body.
@@ -293,7 +373,28 @@ impl Message {
     }
 
     fn text(&self, span: (u32, u32)) -> &str {
-        std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+        match &self.head {
+            Some(head) => head.get(span.0 as usize..span.1 as usize).unwrap_or_default(),
+            None => std::str::from_utf8(self.bytes(span)).unwrap_or_default(),
+        }
+    }
+
+    /// The text of a span's value; `None` where it is not UTF-8.
+    fn utf8(&self, span: &HeaderSpan) -> Option<&str> {
+        match &self.head {
+            Some(head) => head.get(span.value_start as usize..span.value_end as usize),
+            None => std::str::from_utf8(self.value_bytes(span)).ok(),
+        }
+    }
+
+    /// Where a piece of the message's own text lies; nowhere, for a text that is empty or none of its own.
+    fn span_of(&self, piece: &str) -> (u32, u32) {
+        let offset = (piece.as_ptr() as usize).wrapping_sub(self.raw.as_ptr() as usize);
+        let end = offset.saturating_add(piece.len());
+        match (u32::try_from(offset), u32::try_from(end)) {
+            (Ok(start), Ok(end)) if !piece.is_empty() && end as usize <= self.raw.len() => (start, end),
+            _ => (0, 0),
+        }
     }
 }
 

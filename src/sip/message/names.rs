@@ -1,5 +1,6 @@
 //! Names of methods and headers, long and compact, as bytes on the wire. Read by the parser and by edits; holds no message.
 
+use super::lex::{TOKEN, all};
 use super::{Header, Method};
 
 impl Method {
@@ -73,7 +74,11 @@ impl Header {
         candidates
             .iter()
             .copied()
-            .find(|header| name.eq_ignore_ascii_case(header.as_str().as_bytes()))
+            // Most senders spell as the RFC does.
+            .find(|header| {
+                let known = header.as_str().as_bytes();
+                name == known || name.eq_ignore_ascii_case(known)
+            })
             .unwrap_or(Self::Other)
     }
 
@@ -174,12 +179,9 @@ fn canonical(name: &[u8]) -> &[u8] {
     }
 }
 
-/// Characters of a token (RFC 3261 §25.1).
+/// A token (RFC 3261 §25.1).
 pub(super) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty()
-        && text
-            .iter()
-            .all(|&byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
+    !text.is_empty() && all(text, TOKEN)
 }
 
 #[cfg(test)]

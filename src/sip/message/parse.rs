@@ -2,9 +2,11 @@
 //! it copies no byte and keeps nothing but the spans.
 
 use bytes::{Buf, Bytes};
+use bytestring::ByteString;
 
 use super::lex::{digits, is_lws, split_values, trim};
 use super::names::is_token;
+use super::typed::ViaParams;
 use super::{CSeq, Header, HeaderSpan, Message, Method, NameAddr, Uri, Via};
 
 /// Bounds on a message; one beyond them is refused before anything is stored of it.
@@ -111,7 +113,7 @@ pub struct ParseError {
 }
 
 /// Where a text lies in the message.
-type Span = (u32, u32);
+pub(super) type Span = (u32, u32);
 
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sip) enum StartSpans {
@@ -155,8 +157,11 @@ pub(super) fn parse(mut raw: Bytes, limits: &Limits) -> Result<Message, ParseErr
     let mut message = Message {
         start,
         headers: read.headers,
+        // Whether it is text is asked once here, and not of each piece again.
+        head: ByteString::try_from(raw.slice(..read.body_start as usize)).ok(),
         body_start: read.body_start,
         body_end: offset(raw.len()),
+        marks: None,
         raw,
     };
     let checked = check(&message, limits);
@@ -164,6 +169,7 @@ pub(super) fn parse(mut raw: Bytes, limits: &Limits) -> Result<Message, ParseErr
         (None, Ok(checked)) => {
             message.body_end = message.body_start + checked.body_length;
             message.raw.truncate(message.body_end as usize);
+            message.marks = Some(checked.marks);
             if let StartSpans::Response { method, .. } = &mut message.start {
                 *method = checked.method;
             }
@@ -372,33 +378,83 @@ struct Checked {
     body_length: u32,
     /// Of the CSeq.
     method: Method,
+    marks: Marks,
+}
+
+/// Where the pieces lie that are asked for again and again while a message is handled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sip) struct Marks {
+    /// Of the topmost Via; empty where it has none.
+    pub(super) branch: Span,
+    pub(super) sent_by_host: Span,
+    pub(super) sent_by_port: Option<u16>,
+    /// `rport` of the topmost Via, from name to value; empty where it has none.
+    pub(super) rport: Span,
+    /// [`ViaParams::odd`] and [`ViaParams::oc`].
+    pub(super) odd: bool,
+    pub(super) oc: bool,
+    /// Empty where there is none.
+    pub(super) from_tag: Span,
+    pub(super) to_tag: Span,
+    pub(super) call_id: Span,
+    pub(super) cseq: u32,
+    pub(super) cseq_name: Span,
+    pub(super) max_forwards: Option<u8>,
 }
 
 /// RFC 3261 §16.3 step 1 and §18.3, with what RFC 4475 adds.
 fn check(message: &Message, limits: &Limits) -> Result<Checked, ParseCause> {
     let mut seen = 0_u32;
     let mut vias = 0_usize;
-    let mut cseq = None;
     let mut body_length = message.body_end - message.body_start;
+    let mut method = None;
+    let mut marks = Marks::default();
+    let span_of = |piece: &str| message.span_of(piece);
     for span in message.headers.iter().filter(|span| span.header.is_needed()) {
         let header = span.header;
         if header.is_single() && seen & header.bit() != 0 {
             return Err(ParseCause::Duplicate(header));
         }
         seen |= header.bit();
-        let value = std::str::from_utf8(message.value_bytes(span)).map_err(|_| ParseCause::Encoding)?;
+        let value = message.utf8(span).ok_or(ParseCause::Encoding)?;
         let good = match header {
-            Header::Via => {
-                let mut values = split_values(value).inspect(|_| vias += 1).take(limits.vias + 1);
-                values.all(|value| Via::parse(value).is_some_and(|via| via.is_well_formed()))
+            Header::Via => check_vias(value, &mut vias, limits, |via, params| {
+                marks.branch = span_of(params.branch);
+                marks.sent_by_host = span_of(via.sent_by.host);
+                marks.sent_by_port = via.sent_by.port;
+                marks.rport = params.rport.map(span_of).unwrap_or_default();
+                marks.odd = params.odd;
+                marks.oc = params.oc;
+            }),
+            Header::From | Header::To => {
+                let tag = NameAddr::parse(value).and_then(|address| address.checked_tag().ok());
+                if let Some(Some(tag)) = tag {
+                    let mark = if header == Header::From {
+                        &mut marks.from_tag
+                    } else {
+                        &mut marks.to_tag
+                    };
+                    *mark = span_of(tag);
+                }
+                tag.is_some()
             }
-            Header::From | Header::To => NameAddr::parse(value).is_some_and(|address| address.is_well_formed()),
-            Header::CallId => !value.is_empty() && !value.bytes().any(is_lws),
+            Header::CallId => {
+                marks.call_id = (span.value_start, span.value_end);
+                !value.is_empty() && !value.bytes().any(is_lws)
+            }
             Header::CSeq => {
-                cseq = CSeq::parse(value);
+                let cseq = CSeq::parse(value);
+                if let Some(cseq) = cseq {
+                    marks.cseq = cseq.number;
+                    marks.cseq_name = span_of(cseq.name);
+                    method = Some(cseq.method);
+                }
                 cseq.is_some()
             }
-            Header::MaxForwards => digits(value).is_some_and(|hops| hops <= 255),
+            Header::MaxForwards => {
+                marks.max_forwards = digits(value).and_then(|hops| u8::try_from(hops).ok());
+                marks.max_forwards.is_some()
+            }
             Header::ContentLength => {
                 let length = digits(trim(value)).filter(|&length| length <= u64::from(body_length));
                 body_length = length
@@ -419,15 +475,38 @@ fn check(message: &Message, limits: &Limits) -> Result<Checked, ParseCause> {
     if let Some(missing) = required.into_iter().find(|header| seen & header.bit() == 0) {
         return Err(ParseCause::Missing(missing));
     }
-    match cseq {
+    match method {
         None => Err(ParseCause::Missing(Header::CSeq)),
         Some(_) if vias == 0 => Err(ParseCause::Missing(Header::Via)),
-        Some(cseq) if message.is_request() && cseq.name != message.method_name() => Err(ParseCause::CSeqMethod),
-        Some(cseq) => Ok(Checked {
+        Some(_) if message.is_request() && message.text(marks.cseq_name) != message.method_name() => {
+            Err(ParseCause::CSeqMethod)
+        }
+        Some(method) => Ok(Checked {
             body_length,
-            method: cseq.method,
+            method,
+            marks,
         }),
     }
+}
+
+/// The Vias of one header; the topmost of the message is shown to `topmost`.
+fn check_vias<'a>(
+    value: &'a str,
+    vias: &mut usize,
+    limits: &Limits,
+    mut topmost: impl FnMut(&Via<'a>, &ViaParams<'a>),
+) -> bool {
+    let mut values = split_values(value).take(limits.vias + 1);
+    values.all(|value| {
+        *vias += 1;
+        let Some((via, params)) = Via::parse(value).and_then(|via| Some((via, via.checked()?))) else {
+            return false;
+        };
+        if *vias == 1 {
+            topmost(&via, &params);
+        }
+        true
+    })
 }
 
 /// Messages are bounded by [`MESSAGE_BYTES`], so that every offset fits.

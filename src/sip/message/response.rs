@@ -1,12 +1,11 @@
 //! Responses that we make ourselves: Via, From, To, Call-ID, CSeq (and Timestamp for 100) copied as they were (RFC 3261 §8.2.6).
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::lex::Values;
-use super::write::{push_line, push_received, push_text};
+use super::write::{push_decimal, push_line, push_text, push_topmost};
 use super::{Header, HeaderSpan, Message};
 
 /// A header line to add: name and value.
@@ -63,8 +62,9 @@ impl Response<'_> {
     }
 
     fn write_start_line(&self, out: &mut BytesMut) {
-        // Writing into `BytesMut` cannot fail: it grows.
-        let _ = write!(out, "SIP/2.0 {:03} ", self.status);
+        out.put_slice(b"SIP/2.0 ");
+        push_decimal(out, u64::from(self.status));
+        out.put_u8(b' ');
         push_text(
             out,
             if self.phrase.is_empty() {
@@ -87,14 +87,17 @@ impl Response<'_> {
             return self.push_copy(out, span);
         };
         out.put_slice(&self.request.raw[span.start as usize..span.value_start as usize]);
-        push_received(out, &value[start..end], source);
+        push_topmost(out, self.request, &value[start..end], source);
         out.put_slice(&value.as_bytes()[end..]);
     }
 
     fn push_to(&self, out: &mut BytesMut, span: &HeaderSpan) {
         self.push_copy(out, span);
         // A To that cannot be read is left alone: a tag might end up inside its open quotes.
-        let tagless = self.request.to().is_some_and(|to| to.tag().is_none());
+        let tagless = match self.request.marks {
+            Some(_) => self.request.to_tag().is_empty(),
+            None => self.request.to().is_some_and(|to| to.tag().is_none()),
+        };
         if self.status != 100 && !self.to_tag.is_empty() && tagless {
             // A `;` with nothing behind it is tolerated; two in a row would not be.
             let separator: &[u8] = if self.request.value_bytes(span).ends_with(b";") {

@@ -4,7 +4,7 @@
 //! grammar has LWS, any visible character in a user part; but never a second `@`, a stray comma, or an open quote.
 
 use super::Method;
-use super::lex::{Params, cut, digits, is_lws, params_are_well_formed, trim, unquote};
+use super::lex::{Params, check_params, cut, digits, find, is_lws, split_once, trim, unquote};
 use super::names::is_token;
 use super::uri::{HostPort, Uri, transport};
 use crate::sip::Transport;
@@ -32,7 +32,7 @@ impl<'a> NameAddr<'a> {
             }
             (Some(display), rest)
         } else {
-            match value.find('<') {
+            match find(value, b'<') {
                 Some(at) => {
                     let display = trim(&value[..at]);
                     // What could be taken for a second value or for an addr-spec of its own must be quoted.
@@ -44,7 +44,7 @@ impl<'a> NameAddr<'a> {
                 None => return Self::parse_addr_spec(value),
             }
         };
-        let (uri, rest) = rest.strip_prefix('<')?.split_once('>')?;
+        let (uri, rest) = split_once(rest.strip_prefix('<')?, b'>')?;
         let rest = trim(rest);
         let params = match rest.strip_prefix(';') {
             Some(params) => params,
@@ -82,9 +82,15 @@ impl<'a> NameAddr<'a> {
         self.param("tag").filter(|tag| !tag.is_empty())
     }
 
-    /// Its parameters follow the grammar, and there is one tag at most, which is not empty.
-    pub(super) fn is_well_formed(&self) -> bool {
-        params_are_well_formed(self.params, "tag") && self.param("tag") != Some("")
+    /// Its tag, where its parameters follow the grammar and there is one tag at most, which is not empty: else an error.
+    pub(super) fn checked_tag(&self) -> Result<Option<&'a str>, ()> {
+        let mut tag = None;
+        let good = check_params(self.params, "tag", |param| {
+            if param.name.eq_ignore_ascii_case("tag") {
+                tag = Some(param.plain());
+            }
+        });
+        if good && tag != Some("") { Ok(tag) } else { Err(()) }
     }
 }
 
@@ -103,8 +109,8 @@ impl<'a> Via<'a> {
     /// Parses; `None` where malformed. The version may be another than 2.0, so that a request of SIP/7.0 can be answered.
     pub fn parse(value: &'a str) -> Option<Self> {
         let raw = trim(value);
-        let (protocol, rest) = raw.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
+        let (protocol, rest) = split_once(raw, b'/')?;
+        let (version, rest) = split_once(rest, b'/')?;
         let rest = trim(rest);
         let (name, rest) = rest.split_at(rest.bytes().position(is_lws)?);
         if !trim(protocol).eq_ignore_ascii_case("SIP")
@@ -132,10 +138,34 @@ impl<'a> Via<'a> {
         self.param("branch").filter(|branch| !branch.is_empty())
     }
 
-    /// Its parameters follow the grammar, there is one branch at most, and it is more than the magic cookie.
-    pub(super) fn is_well_formed(&self) -> bool {
-        params_are_well_formed(self.params, "branch") && self.branch() != Some("z9hG4bK")
+    /// What stands in its parameters, where they follow the grammar, there is one branch at most, and it is more than the magic cookie.
+    pub(super) fn checked(&self) -> Option<ViaParams<'a>> {
+        let mut found = ViaParams::default();
+        let good = check_params(self.params, "branch", |param| match param.name.len() {
+            6 if param.name.eq_ignore_ascii_case("branch") => found.branch = param.plain(),
+            5 if param.name.eq_ignore_ascii_case("rport") => {
+                found.odd |= found.rport.is_some();
+                found.rport = Some(param.raw);
+            }
+            8 if param.name.eq_ignore_ascii_case("received") => found.odd = true,
+            2 if param.name.eq_ignore_ascii_case("oc") => found.oc = true,
+            _ => {}
+        });
+        (good && found.branch != "z9hG4bK").then_some(found)
     }
+}
+
+/// The parameters of a Via that a proxy reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ViaParams<'a> {
+    /// Empty where there is none.
+    pub(super) branch: &'a str,
+    /// As written, with its name.
+    pub(super) rport: Option<&'a str>,
+    /// There is a `received` already, or `rport` twice: rare, and not to be noted by putting in a few bytes.
+    pub(super) odd: bool,
+    /// Overload control is spoken of (RFC 7339).
+    pub(super) oc: bool,
 }
 
 /// CSeq: number and method.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lex::{cut, digits, trim};
+use super::lex::{HOST, IN_URI, all, cut, digits, find, split_once, trim};
 use crate::sip::Transport;
 
 /// Host and port; the host may be a name, IPv4, or IPv6 in brackets.
@@ -17,9 +17,9 @@ impl<'a> HostPort<'a> {
     /// Parses `host [":" port]`; white space is allowed around the colon, as in a Via.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (host, rest) = if text.starts_with('[') {
-            text.split_at(text.find(']')? + 1)
+            text.split_at(find(text, b']')? + 1)
         } else {
-            text.split_at(text.find(':').unwrap_or(text.len()))
+            text.split_at(find(text, b':').unwrap_or(text.len()))
         };
         let (host, rest) = (trim(host), trim(rest));
         let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -30,13 +30,7 @@ impl<'a> HostPort<'a> {
                         .bytes()
                         .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
             }
-            // The underscore is in no RFC, but in many host names of containers and test rigs.
-            None => {
-                !host.is_empty()
-                    && host
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-            }
+            None => !host.is_empty() && all(host.as_bytes(), HOST),
         };
         if !good {
             return None;
@@ -85,14 +79,12 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Parses; `None` where no URI.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (scheme, rest) = text.split_once(':')?;
+        let (scheme, rest) = split_once(text, b':')?;
         let mut letters = scheme.bytes();
         let good = letters.next()?.is_ascii_alphabetic()
             && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
             && !rest.is_empty()
-            && !text
-                .bytes()
-                .any(|byte| byte <= b' ' || byte == 0x7f || b"<>\"".contains(&byte));
+            && all(rest.as_bytes(), IN_URI);
         if !good {
             return None;
         }
@@ -124,9 +116,9 @@ impl<'a> Uri<'a> {
     }
 
     fn parse_sip(bare: Self, rest: &'a str) -> Option<Self> {
-        let (user, rest) = match rest.split_once('@') {
+        let (user, rest) = match split_once(rest, b'@') {
             // A second `@` would let us and the next hop read two different users.
-            Some((_, rest)) if rest.contains('@') => return None,
+            Some((_, rest)) if find(rest, b'@').is_some() => return None,
             Some((userinfo, rest)) => (Some(cut(userinfo, b':').0).filter(|user| !user.is_empty()), rest),
             None => (None, rest),
         };
@@ -185,7 +177,7 @@ pub(super) fn transport(name: &str) -> Option<Transport> {
 
 /// `%6C%72` is `lr` (RFC 3261 §19.1.4).
 fn same_unescaped(written: &str, name: &str) -> bool {
-    if !written.contains('%') {
+    if find(written, b'%').is_none() {
         return written.eq_ignore_ascii_case(name);
     }
     let bytes = written.as_bytes();

@@ -1,11 +1,11 @@
 //! What edits and responses share in writing: copying between changes, header lines, `received` and `rport`.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, BytesMut};
 
-use super::Via;
+use super::{Message, Via};
 use super::lex::Params;
 
 /// Copies a message and lets changes in, in ascending order of position.
@@ -58,6 +58,68 @@ pub(super) fn push_text(out: &mut BytesMut, text: &str) {
         rest = &rest[at + 1..];
     }
     out.put_slice(rest);
+}
+
+/// A number in decimal digits, without the formatting machinery.
+pub(super) fn push_decimal(out: &mut BytesMut, mut number: u64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        // Below ten.
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.put_slice(&digits[at..]);
+}
+
+fn push_ip(out: &mut BytesMut, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            push_decimal(out, u64::from(first));
+            for octet in rest {
+                out.put_u8(b'.');
+                push_decimal(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(address) => {
+            // Writing into `BytesMut` cannot fail: it grows.
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
+/// As [`push_received`], for the topmost Via value of a message whose pieces are known: only what is new is written.
+pub(super) fn push_topmost(out: &mut BytesMut, message: &Message, value: &str, source: SocketAddr) {
+    let Some(marks) = message.marks.filter(|marks| !marks.odd && !value.ends_with(';')) else {
+        return push_received(out, value, source);
+    };
+    let address = source.ip().to_canonical();
+    let asks = marks.rport.1 != 0;
+    let begin = message.span_of(value).0;
+    let inside = |at: u32| at.checked_sub(begin).map(|at| at as usize).filter(|at| *at <= value.len());
+    let (Some(from), Some(to)) = (inside(marks.rport.0.max(begin)), inside(marks.rport.1.max(begin))) else {
+        return push_received(out, value, source);
+    };
+    let same = || message.sent_by().and_then(|host| host.ip()).map(|ip| ip.to_canonical()) == Some(address);
+    if !asks && same() {
+        out.put_slice(value.as_bytes());
+        return;
+    }
+    if asks {
+        out.put_slice(&value.as_bytes()[..from]);
+        out.put_slice(b"rport=");
+        push_decimal(out, u64::from(source.port()));
+        out.put_slice(&value.as_bytes()[to..]);
+    } else {
+        out.put_slice(value.as_bytes());
+    }
+    out.put_slice(b";received=");
+    push_ip(out, address);
 }
 
 /// The topmost Via value of a request with its source noted: `received` where the sent-by is another address or a name, or `rport`

@@ -18,7 +18,7 @@ use crate::gate::{Question, SourceIndex};
 use crate::numbering::Number;
 use crate::rules::{Callee, Reason};
 use crate::sip::Now;
-use crate::sip::message::{Header, Message, Method, NameAddr, Snippet, Uri};
+use crate::sip::message::{Header, Message, Method, Snippet, Uri};
 use crate::sip::peer::{NumberFormat, Peer, TrunkIndex};
 
 /// Why a request goes no further (RFC 3261 §16.3).
@@ -337,17 +337,16 @@ impl Proxy {
             Peer::Trunk(_) => b"t",
             Peer::Unknown => b"u",
         };
-        let number = message.cseq().map_or(0, |cseq| cseq.number);
         let fields = self
             .core
             .keys
             .fields(Use::Loop)
             .add(side)
             .add(message.request_uri().as_bytes())
-            .add(tag(message.from()))
-            .add(tag(message.to()))
+            .add(message.from_tag().as_bytes())
+            .add(message.to_tag().as_bytes())
             .add(message.call_id().as_bytes())
-            .add(&number.to_le_bytes());
+            .add(&message.cseq_number().to_le_bytes());
         message
             .values(Header::Route)
             .fold(fields, |fields, route| fields.add(route.as_bytes()))
@@ -382,11 +381,6 @@ impl Proxy {
         let silence = self.routed.routing.peers.silence_unknown;
         self.core.refuse_stranger(arrival, silence);
     }
-}
-
-/// The tag of From or To; empty where there is none.
-fn tag(address: Option<NameAddr<'_>>) -> &[u8] {
-    address.and_then(|address| address.tag()).unwrap_or_default().as_bytes()
 }
 
 /// What we let through, and a source that canvasses may use outside a dialog.

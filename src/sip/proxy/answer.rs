@@ -230,8 +230,9 @@ impl Core {
     /// A response without our Via.
     pub(super) fn upstream(&mut self, response: &Message) -> Bytes {
         let bytes = Edit::new(response).pop_value(Header::Via).write(&mut self.scratch);
-        let next = response.values(Header::Via).nth(1).and_then(Via::parse);
-        self.with_feedback(next, bytes)
+        let next = response.values(Header::Via).nth(1);
+        let next = next.filter(|next| memchr::memmem::find(next.as_bytes(), b"oc").is_some());
+        self.with_feedback(next.and_then(Via::parse), bytes)
     }
 
     fn reach(&mut self, context: &mut Context, outcome: Outcome) {

@@ -81,8 +81,8 @@ impl Core {
         if self.calls.held.is_empty() {
             return;
         }
-        let tags = [message.from(), message.to()].map(|side| side.and_then(|side| side.tag()));
-        for tag in tags.into_iter().flatten() {
+        let tags = [message.from_tag(), message.to_tag()];
+        for tag in tags.into_iter().filter(|tag| !tag.is_empty()) {
             let call = self.keys.call_of(message.call_id(), tag);
             match message.method() {
                 Method::Bye => self.calls.end(call),

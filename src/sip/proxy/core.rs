@@ -12,7 +12,7 @@ use super::authenticate::Accounts;
 use super::calls::Calls;
 use super::context::ContextId;
 use super::counters::{Counters, Direction, Kind};
-use super::keys::{Chance, Keys, Use};
+use super::keys::{Chance, Keys, Use, hex16};
 use super::overload::Overload;
 use super::{AskId, Listener, Output, Routing, Settings};
 use crate::gate::Reservation;
@@ -39,6 +39,16 @@ impl Routed {
             directory,
             accounts,
         })
+    }
+}
+
+/// A To-tag of ours.
+pub(super) struct Tag([u8; 16]);
+
+impl Tag {
+    pub(super) fn as_str(&self) -> &str {
+        // Hexadecimal digits.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -116,9 +126,8 @@ impl Core {
     }
 
     /// Our To-tag for a request: the same for each retransmission, also where no transaction is kept (RFC 3261 §8.2.7).
-    pub(super) fn tag(&self, key: ServerKey) -> String {
-        let tag = self.keys.fields(Use::Tag).add(&key.0.to_le_bytes()).short();
-        format!("{tag:016x}")
+    pub(super) fn tag(&self, key: ServerKey) -> Tag {
+        Tag(hex16(self.keys.fields(Use::Tag).add(&key.0.to_le_bytes()).short()))
     }
 
     pub(super) fn settle(&mut self, reservation: Option<Arc<Reservation>>, outcome: Outcome) {

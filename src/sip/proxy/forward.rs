@@ -1,6 +1,5 @@
 //! Forwarding a request (RFC 3261 §16.6): Via, Max-Forwards, Record-Route, Request-URI and Routes in one edit, then a branch that waits.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -211,8 +210,9 @@ impl Core {
                 Transport::Tcp => "TCP",
                 Transport::Tls => "TLS",
             };
-            // Writing into a string cannot fail.
-            let _ = write!(via, "SIP/2.0/{name} {};branch=", out.advertise);
+            for piece in ["SIP/2.0/", name, " ", &out.advertise, ";branch="] {
+                via.push_str(piece);
+            }
             self.keys.push_branch(&mut via, unique, loop_hash, request);
             via.push_str(";rport");
             if let Some(dialog) = &onward.dialog {
@@ -265,15 +265,16 @@ impl Core {
     }
 
     fn push_record(&self, out: &mut String, listener: &Listener, dialog: &Dialog, request: &Message) {
-        let tag = request.from().and_then(|from| from.tag()).unwrap_or_default();
         out.push_str("<sip:");
-        dialog.push(out, &self.keys, request.call_id(), tag);
+        dialog.push(out, &self.keys, request.call_id(), request.from_tag());
         let transport = match listener.transport {
             Transport::Udp => "",
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
         };
-        let _ = write!(out, "@{}{transport};lr>", listener.advertise);
+        for piece in ["@", &listener.advertise, transport, ";lr>"] {
+            out.push_str(piece);
+        }
     }
 }
 

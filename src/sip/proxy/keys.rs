@@ -1,7 +1,6 @@
 //! Everything keyed by the secret: tags, branches, the hash of a call, the MAC on Record-Route. Nobody without the secret can make
 //! one, and every process that has it recognises them all.
 
-use std::fmt::Write as _;
 use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -85,8 +84,7 @@ impl Keys {
 
     /// One call, however many INVITEs carry it: Call-ID and From-tag. Never zero, which means no call.
     pub(super) fn call(&self, message: &Message) -> u64 {
-        let tag = message.from().and_then(|from| from.tag()).unwrap_or_default();
-        self.call_of(message.call_id(), tag)
+        self.call_of(message.call_id(), message.from_tag())
     }
 
     /// The call with that Call-ID and caller's tag.
@@ -118,39 +116,74 @@ impl Keys {
 
     /// Writes the branch of a request that is forwarded.
     pub(super) fn push_branch(&self, out: &mut String, unique: u64, loop_hash: u64, message: &Message) {
-        let number = message.cseq().map_or(0, |cseq| cseq.number);
-        self.push_branch_of(out, unique, loop_hash, message.call_id(), number);
+        self.push_branch_of(out, unique, loop_hash, message.call_id(), message.cseq_number());
     }
 
     /// Writes the branch of a request with that Call-ID and CSeq.
     pub(super) fn push_branch_of(&self, out: &mut String, unique: u64, loop_hash: u64, call_id: &str, number: u32) {
         let mac = self.stamp_mac(self.instance, unique, loop_hash, call_id, number);
         let instance = self.instance;
-        // Writing into a string cannot fail.
-        let _ = write!(
-            out,
-            "{MAGIC_COOKIE}{instance:08x}{unique:016x}{loop_hash:016x}{mac:016x}"
-        );
+        out.push_str(MAGIC_COOKIE);
+        push_hex(out, u64::from(instance), 8);
+        for field in [unique, loop_hash, mac] {
+            push_hex(out, field, 16);
+        }
     }
 
     /// Was the message, a response, caused by a request that some process with our secret sent? The whole branch is held to it
     /// (RFC 3261 §17.1.3).
     pub(super) fn is_ours(&self, stamp: &Stamp, message: &Message) -> bool {
-        let number = message.cseq().map_or(0, |cseq| cseq.number);
-        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, stamp.loop_hash, message.call_id(), number)
+        let (call_id, number) = (message.call_id(), message.cseq_number());
+        stamp.mac == self.stamp_mac(stamp.instance, stamp.unique, stamp.loop_hash, call_id, number)
     }
 }
+
+/// A number in sixteen hexadecimal digits.
+pub(super) fn hex16(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (digit, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        digit[0] = HEX[usize::from(byte >> 4)];
+        digit[1] = HEX[usize::from(byte & 15)];
+    }
+    digits
+}
+
+/// The last so many hexadecimal digits of a number, at most sixteen.
+pub(super) fn push_hex(out: &mut String, number: u64, digits: usize) {
+    let all = hex16(number);
+    let wanted = &all[all.len().saturating_sub(digits)..];
+    // Hexadecimal digits.
+    out.push_str(std::str::from_utf8(wanted).unwrap_or_default());
+}
+
+/// A number of at most sixteen hexadecimal digits and nothing else.
+pub(super) fn read_hex(text: &str) -> Option<u64> {
+    if text.is_empty() || text.len() > 16 {
+        return None;
+    }
+    text.bytes().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            b'A'..=b'F' => digit - b'A' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(value))
+    })
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl Stamp {
     /// Reads a branch of the form that we write.
     pub(super) fn parse(branch: &str) -> Option<Self> {
         let digits = branch.strip_prefix(MAGIC_COOKIE)?;
-        if digits.len() != 56 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if digits.len() != 56 {
             return None;
         }
-        let hex = |from: usize| u64::from_str_radix(digits.get(from..from + 16)?, 16).ok();
+        let hex = |from: usize| read_hex(digits.get(from..from + 16)?);
         Some(Self {
-            instance: u32::from_str_radix(digits.get(..8)?, 16).ok()?,
+            instance: u32::try_from(read_hex(digits.get(..8)?)?).ok()?,
             unique: hex(8)?,
             loop_hash: hex(24)?,
             mac: hex(40)?,

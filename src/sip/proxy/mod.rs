@@ -279,7 +279,7 @@ impl Proxy {
         if method == Method::Invite && self.recent.holds(key, now.mono) {
             return self.core.counters.retransmission(Direction::In);
         }
-        if arrival.message.to().is_some_and(|to| to.tag().is_some()) {
+        if !arrival.message.to_tag().is_empty() {
             self.within_dialog(now, arrival);
         } else {
             self.admit(now, arrival);
@@ -297,7 +297,7 @@ impl Proxy {
     }
 
     fn response(&mut self, now: Now, flow: Flow, response: &Message) {
-        let Some(stamp) = response.via().and_then(|via| Stamp::parse(via.branch()?)) else {
+        let Some(stamp) = Stamp::parse(response.branch()) else {
             return;
         };
         let id = self.core.clients.get(&stamp.unique).copied();
@@ -318,7 +318,7 @@ impl Proxy {
             return;
         }
         let id = context.id;
-        let same_method = response.cseq().map(|cseq| cseq.name) == context.request.cseq().map(|cseq| cseq.name);
+        let same_method = response.cseq_name() == context.request.cseq_name();
         if same_method {
             self.core.branch_response(context, at, now, response);
         } else if response.method() == Method::Cancel
@@ -353,7 +353,7 @@ impl Proxy {
                 request: message,
                 status: error.status,
                 phrase: "",
-                to_tag: &to_tag,
+                to_tag: to_tag.as_str(),
                 received_from: Some(flow.remote),
                 headers: &[],
             }

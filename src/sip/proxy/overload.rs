@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use memchr::memmem;
 
 use super::Proxy;
 use super::core::Core;
@@ -156,6 +155,15 @@ impl Core {
             .write(&mut self.scratch)
     }
 
+    /// [`Core::with_feedback`] for an answer of ours.
+    pub(super) fn with_own_feedback(&mut self, request: &Message, bytes: Bytes) -> Bytes {
+        if request.speaks_of_overload() {
+            self.with_feedback(request.via(), bytes)
+        } else {
+            bytes
+        }
+    }
+
     fn control(&self) -> String {
         let percent = self.overload.loss().div_ceil(10);
         let validity = if percent == 0 { 0 } else { VALIDITY.as_millis() };
@@ -171,10 +179,7 @@ impl Core {
 /// The neighbour takes part (RFC 7339 §4.1): `oc` without a value, and the loss algorithm among those it names. Anything else is no
 /// offer.
 fn offers_control(via: &Via<'_>) -> bool {
-    let plausible =
-        memmem::find(via.params.as_bytes(), b"oc").is_some() || memmem::find(via.params.as_bytes(), b"OC").is_some();
-    plausible
-        && via.param("oc") == Some("")
+    via.param("oc") == Some("")
         && via
             .param("oc-algo")
             .is_some_and(|algorithms| algorithms.split(',').any(|one| one.trim().eq_ignore_ascii_case("loss")))

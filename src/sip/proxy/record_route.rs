@@ -1,10 +1,9 @@
 //! Our Record-Route, and what an in-dialog request proves by bringing it back: which call it belongs to, from which side, and that
 //! To still names the other party. Whoever holds no such Route is not in a dialog.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::keys::{Keys, Use};
+use super::keys::{Keys, Use, push_hex, read_hex};
 use super::question;
 use crate::numbering::{Number, Plan};
 use crate::sip::Transport;
@@ -64,13 +63,14 @@ impl Dialog {
     pub(super) fn push(&self, out: &mut String, keys: &Keys, call_id: &str, caller_tag: &str) {
         let begin = out.len();
         out.push(if self.outbound { 'o' } else { 'i' });
-        // Writing into a string cannot fail.
-        let _ = write!(out, "{:016x}{:016x}", self.caller, self.callee);
+        push_hex(out, self.caller, 16);
+        push_hex(out, self.callee, 16);
         self.caller_side.push(out);
         out.push('-');
         self.callee_side.push(out);
         let mac = mac(keys, &out[begin..], call_id, caller_tag);
-        let _ = write!(out, "-{mac:032x}");
+        out.push('-');
+        push_wide(out, mac);
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -82,8 +82,8 @@ impl Dialog {
         let (caller_side, callee_side) = text.get(33..)?.split_once('-')?;
         Some(Self {
             outbound,
-            caller: u64::from_str_radix(text.get(1..17)?, 16).ok()?,
-            callee: u64::from_str_radix(text.get(17..33)?, 16).ok()?,
+            caller: read_hex(text.get(1..17)?)?,
+            callee: read_hex(text.get(17..33)?)?,
             caller_side: Side::parse(caller_side)?,
             callee_side: Side::parse(callee_side)?,
         })
@@ -98,7 +98,7 @@ pub(super) fn prove(keys: &Keys, plan: &Plan, request: &Message, checked: bool) 
     let call_id = request.call_id();
     let read = |uri: &Uri<'_>| -> Option<(Dialog, bool)> {
         let (text, written) = uri.user?.rsplit_once('-')?;
-        let written = u128::from_str_radix(written, 16).ok().filter(|_| written.len() == 32)?;
+        let written = read_wide(written)?;
         let dialog = Dialog::parse(text)?;
         if mac(keys, text, call_id, from_tag) == written {
             Some((dialog, true))
@@ -163,11 +163,11 @@ impl Side {
             Transport::Tcp => 't',
             Transport::Tls => 's',
         });
-        let _ = match self.address.ip().to_canonical() {
-            IpAddr::V4(ip) => write!(out, "{:08x}", u32::from(ip)),
-            IpAddr::V6(ip) => write!(out, "{:032x}", u128::from(ip)),
-        };
-        let _ = write!(out, "{:04x}", self.address.port());
+        match self.address.ip().to_canonical() {
+            IpAddr::V4(ip) => push_hex(out, u64::from(u32::from(ip)), 8),
+            IpAddr::V6(ip) => push_wide(out, u128::from(ip)),
+        }
+        push_hex(out, u64::from(self.address.port()), 4);
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -179,15 +179,29 @@ impl Side {
         };
         let (ip, port) = text.get(1..)?.split_at_checked(text.len().checked_sub(5)?)?;
         let ip = match ip.len() {
-            8 => IpAddr::V4(Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?)),
-            32 => IpAddr::V6(Ipv6Addr::from(u128::from_str_radix(ip, 16).ok()?)),
+            8 => IpAddr::V4(Ipv4Addr::from(u32::try_from(read_hex(ip)?).ok()?)),
+            32 => IpAddr::V6(Ipv6Addr::from(read_wide(ip)?)),
             _ => return None,
         };
         Some(Self {
-            address: SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?),
+            address: SocketAddr::new(ip, u16::try_from(read_hex(port)?).ok()?),
             transport,
         })
     }
+}
+
+/// Thirty-two hexadecimal digits.
+fn push_wide(out: &mut String, number: u128) {
+    for half in [number >> 64, number & u128::from(u64::MAX)] {
+        // Half of it fits.
+        push_hex(out, u64::try_from(half).unwrap_or_default(), 16);
+    }
+}
+
+/// Reads what [`push_wide`] writes.
+fn read_wide(text: &str) -> Option<u128> {
+    let (high, low) = text.split_at_checked(16).filter(|(_, low)| low.len() == 16)?;
+    Some(u128::from(read_hex(high)?) << 64 | u128::from(read_hex(low)?))
 }
 
 /// Two where a call goes from one listener to another (RFC 5658), one otherwise.

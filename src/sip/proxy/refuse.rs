@@ -32,8 +32,10 @@ pub(super) fn reply_flow(flow: Flow, message: &Message) -> Flow {
     let mut reply = flow;
     let default = if flow.transport == Transport::Tls { 5061 } else { 5060 };
     let symmetric = flow.transport == Transport::Udp;
-    if let Some(via) = message.via().filter(|via| !symmetric || via.param("rport").is_none()) {
-        reply.remote.set_port(via.sent_by.port.unwrap_or(default));
+    if !(symmetric && message.asks_rport())
+        && let Some(sent_by) = message.sent_by()
+    {
+        reply.remote.set_port(sent_by.port.unwrap_or(default));
     }
     reply
 }
@@ -46,32 +48,28 @@ impl Core {
             request: &arrival.message,
             status,
             phrase: "",
-            to_tag: &to_tag,
+            to_tag: to_tag.as_str(),
             received_from: Some(arrival.flow.remote),
             headers,
         }
         .write(&mut self.scratch);
-        let bytes = self.with_feedback(arrival.message.via(), bytes);
+        let bytes = self.with_own_feedback(&arrival.message, bytes);
         self.send(arrival.reply, bytes, Kind::Response(status));
     }
 
     /// Writes a response of ours to a context's request.
     pub(super) fn response(&mut self, context: &Context, status: u16, headers: &[Snippet<'_>]) -> Bytes {
-        let to_tag = if status == 100 {
-            String::new()
-        } else {
-            self.tag(context.key)
-        };
+        let to_tag = self.tag(context.key);
         let bytes = Response {
             request: &context.request,
             status,
             phrase: "",
-            to_tag: &to_tag,
+            to_tag: to_tag.as_str(),
             received_from: Some(context.flow.remote),
             headers,
         }
         .write(&mut self.scratch);
-        self.with_feedback(context.request.via(), bytes)
+        self.with_own_feedback(&context.request, bytes)
     }
 
     /// Who we are in a Warning.
@@ -145,20 +143,41 @@ impl Core {
 
 /// `SIP;cause=403;text="frequency.exhausted"` (RFC 3326).
 fn reason_value(status: u16, code: &str) -> String {
-    format!("SIP;cause={status};text=\"{code}\"")
+    let mut value = String::with_capacity(32 + code.len());
+    value.push_str("SIP;cause=");
+    push_status(&mut value, status);
+    value.push_str(";text=\"");
+    value.push_str(code);
+    value.push('"');
+    value
+}
+
+/// Three digits.
+fn push_status(out: &mut String, status: u16) {
+    for place in [100, 10, 1] {
+        // Below ten.
+        let digit = u8::try_from(status / place % 10).unwrap_or_default();
+        out.push(char::from(b'0' + digit));
+    }
 }
 
 /// `399 host "code: text"` (RFC 3261 §20.43).
 fn warning_value(agent: &str, code: &str, text: Option<&str>) -> String {
-    let mut value = format!("399 {agent} \"{code}");
+    let mut value = String::with_capacity(32 + agent.len() + code.len() + text.map_or(0, str::len));
+    for piece in ["399 ", agent, " \"", code] {
+        value.push_str(piece);
+    }
     if let Some(text) = text {
         value.push_str(": ");
-        for character in text.chars() {
-            if matches!(character, '"' | '\\') {
-                value.push('\\');
-            }
-            value.push(character);
+        let mut rest = text;
+        while let Some(at) = rest.find(['"', '\\']) {
+            value.push_str(&rest[..at]);
+            value.push('\\');
+            // Both are one byte long.
+            value.push_str(&rest[at..=at]);
+            rest = &rest[at + 1..];
         }
+        value.push_str(rest);
     }
     value.push('"');
     value

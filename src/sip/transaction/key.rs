@@ -33,27 +33,18 @@ pub fn server_key(secret: &[u8; 16], request: &Message, method: Method) -> Serve
     };
     field(method_name.as_bytes());
     field(request.call_id().as_bytes());
-    let number = request.cseq().map_or(0, |cseq| cseq.number);
-    field(&number.to_be_bytes());
-    if let Some(via) = request.via() {
-        match via.branch() {
-            Some(branch) if has_cookie(branch) => {
-                field(branch.as_bytes());
-                lowercase(via.sent_by.host, &mut field);
-                field(&via.sent_by.port.unwrap_or(0).to_be_bytes());
-            }
-            _ => {
-                field(request.request_uri().as_bytes());
-                field(
-                    request
-                        .from()
-                        .and_then(|from| from.tag())
-                        .unwrap_or_default()
-                        .as_bytes(),
-                );
-                field(via.raw.as_bytes());
-            }
+    field(&request.cseq_number().to_be_bytes());
+    let branch = request.branch();
+    if has_cookie(branch) {
+        field(branch.as_bytes());
+        if let Some(sent_by) = request.sent_by() {
+            lowercase(sent_by.host, &mut field);
+            field(&sent_by.port.unwrap_or(0).to_be_bytes());
         }
+    } else if let Some(via) = request.via() {
+        field(request.request_uri().as_bytes());
+        field(request.from_tag().as_bytes());
+        field(via.raw.as_bytes());
     }
     ServerKey(hasher.finish128().as_u128())
 }
