@@ -346,13 +346,11 @@ impl Message {
 
     /// Max-Forwards; `None` where absent.
     pub fn max_forwards(&self) -> Option<u8> {
-        match &self.marks {
-            Some(marks) => marks.max_forwards,
-            None => {
-                let value = self.first(Header::MaxForwards).and_then(lex::digits)?;
-                u8::try_from(value).ok()
-            }
+        if let Some(marks) = &self.marks {
+            return marks.max_forwards;
         }
+        let value = self.first(Header::MaxForwards).and_then(lex::digits)?;
+        u8::try_from(value).ok()
     }
 
     /// The body.

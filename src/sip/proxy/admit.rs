@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::choose;
-use super::context::{Context, ContextId, Server};
+use super::context::{Asked, Context, ContextId, Server};
 use super::forward::To;
 use super::keys::Use;
 use super::outcome::Settlement;
@@ -92,9 +92,13 @@ impl Proxy {
         let call = self.core.keys.call(message);
         let question = is_invite.then(|| question::question(plan, message, callee, index, &source.trusted, call));
         let trunks = self.trunks(now, message, &source.trunks, emergency);
-        let id = self.open(now, arrival, loop_hash, trunks, emergency);
+        let judged = question.is_some() && !emergency;
+        let id = self.open(arrival, loop_hash, trunks, emergency);
         if let Some(context) = self.contexts.get_mut(id) {
             context.held = held;
+        }
+        if !judged {
+            self.trying(now, id);
         }
         match question {
             // Told, so that it is counted; nobody waits for the answer.
@@ -116,7 +120,12 @@ impl Proxy {
             return;
         };
         let ask = self.core.ask_id();
-        context.ask = Some((ask, now.mono + self.core.durations.give_up()));
+        context.ask = Some(Asked {
+            id: ask,
+            until: now.mono + self.core.durations.give_up(),
+            fresh: true,
+        });
+        self.fresh.push((id, now));
         self.core.asks.insert(ask, id);
         self.core.outputs.push_back(Output::Ask { id: ask, question });
     }
@@ -152,7 +161,8 @@ impl Proxy {
         if self.is_full(is_invite, false) || (is_invite && self.draining) {
             return self.core.refuse_overloaded(&arrival);
         }
-        let id = self.open(now, arrival, loop_hash, SmallVec::new(), false);
+        let id = self.open(arrival, loop_hash, SmallVec::new(), false);
+        self.trying(now, id);
         if let Some(context) = self.contexts.get_mut(id) {
             let to = To {
                 target,
@@ -195,15 +205,15 @@ impl Proxy {
             .counters
             .invite("unknown", "allow", Reason::ExemptEmergency.code());
         let trunks = self.trunks(now, message, &[], true);
-        let id = self.open(now, arrival, loop_hash, trunks, true);
+        let id = self.open(arrival, loop_hash, trunks, true);
+        self.trying(now, id);
         self.start(now, id);
         self.finish(id, now);
     }
 
-    /// Keeps a request and answers an INVITE with 100 at once.
+    /// Keeps a request.
     pub(super) fn open(
         &mut self,
-        now: Now,
         arrival: Arrival,
         loop_hash: u64,
         trunks: SmallVec<[TrunkIndex; 4]>,
@@ -211,8 +221,6 @@ impl Proxy {
     ) -> ContextId {
         let key = arrival.key;
         let method = arrival.message.method();
-        let is_invite = method == Method::Invite;
-        let trying_at = (!is_invite).then(|| now.mono + self.core.durations.until_t2());
         let routed = self.routed.clone();
         let id = self.contexts.insert(|id| Context {
             id,
@@ -233,7 +241,7 @@ impl Proxy {
             cancel_reason: None,
             timer_c: None,
             rang_out: false,
-            trying_at,
+            trying_at: None,
             settlement: Settlement::default(),
             valid_until: None,
             best: None,
@@ -243,11 +251,19 @@ impl Proxy {
             armed: None,
         });
         self.servers.insert(key, id);
-        if is_invite && let Some(context) = self.contexts.get_mut(id) {
-            let bytes = self.core.response(context, 100, &[]);
-            self.core.answer(context, now, 100, bytes);
-        }
         id
+    }
+
+    /// 100 to an INVITE at once (RFC 3261 §17.2.1), to anything else when it is late (RFC 4320 §4.1).
+    pub(super) fn trying(&mut self, now: Now, id: ContextId) {
+        let Some(context) = self.contexts.get_mut(id) else {
+            return;
+        };
+        if context.is_invite() {
+            self.core.trying(context, now);
+        } else {
+            context.trying_at = Some(now.mono + self.core.durations.until_t2());
+        }
     }
 
     /// The trunks a request may go to, first to be tried last: those that are up, and where none is, all of them all the same. An

@@ -227,6 +227,12 @@ impl Core {
         self.send(context.reply, bytes, Kind::Response(status));
     }
 
+    /// 100 to an INVITE.
+    pub(super) fn trying(&mut self, context: &mut Context, now: Now) {
+        let bytes = self.response(context, 100, &[]);
+        self.answer(context, now, 100, bytes);
+    }
+
     /// A response without our Via.
     pub(super) fn upstream(&mut self, response: &Message) -> Bytes {
         let bytes = Edit::new(response).pop_value(Header::Via).write(&mut self.scratch);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use bytes::{Bytes, BytesMut};
 
 use super::Proxy;
-use super::context::{Branch, Cancel, Client, Context, is_reliable};
+use super::context::{Asked, Branch, Cancel, Client, Context, is_reliable};
 use super::core::Core;
 use super::counters::{Direction, Kind};
 use super::refuse::Arrival;
@@ -21,13 +21,13 @@ impl Proxy {
     pub(super) fn cancel(&mut self, now: Now, arrival: &Arrival) {
         let invite = server_key(&self.core.keys.table, &arrival.message, Method::Invite);
         let id = self.servers.get(&invite).copied();
-        let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) else {
-            match arrival.peer {
+        let context = id.and_then(|id| self.contexts.get_mut(id));
+        if context.is_none() && !self.recent.holds(invite, now.mono) {
+            return match arrival.peer {
                 Peer::Unknown => self.refuse_stranger(arrival),
                 _ => self.core.reply(arrival, 481, &[]),
-            }
-            return;
-        };
+            };
+        }
         // The 200 has the To-tag of our answers to the INVITE (§9.2).
         let answer = Arrival {
             message: arrival.message.clone(),
@@ -35,6 +35,8 @@ impl Proxy {
             ..*arrival
         };
         self.core.reply(&answer, 200, &[]);
+        // An INVITE that has its final answer is not changed by its CANCEL.
+        let Some(context) = context else { return };
         let id = context.id;
         if context.cancelled {
             self.core.counters.retransmission(Direction::In);
@@ -50,7 +52,7 @@ impl Proxy {
 impl Core {
     /// The caller is gone: 487 where nothing was sent yet, CANCEL where something was.
     fn give_up(&mut self, context: &mut Context, now: Now) {
-        if let Some((ask, _)) = context.ask.take() {
+        if let Some(Asked { id: ask, .. }) = context.ask.take() {
             // What the gate grants late is given back: it finds no question.
             self.asks.remove(&ask);
             let bytes = self.response(context, 487, &[]);

@@ -45,8 +45,8 @@ pub(super) struct Context {
     pub(super) trunks: SmallVec<[TrunkIndex; 4]>,
     /// Addresses of the trunk being tried that are still to be tried, the next one last (RFC 3263 §4.3).
     pub(super) places: SmallVec<[(TrunkIndex, Place); 1]>,
-    /// The question that the gate has not answered, and until when it may.
-    pub(super) ask: Option<(AskId, Instant)>,
+    /// The question that the gate has not answered.
+    pub(super) ask: Option<Asked>,
     pub(super) emergency: bool,
     /// The caller gave up.
     pub(super) cancelled: bool,
@@ -69,6 +69,16 @@ pub(super) struct Context {
     pub(super) armed: Option<Instant>,
     /// Its place among its source's calls in progress.
     pub(super) held: Option<Held>,
+}
+
+/// A question to the gate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) id: AskId,
+    /// When the gate has had its time.
+    pub(super) until: Instant,
+    /// It has only just been asked: no 100 has been sent and no timer set, since most answers come at once.
+    pub(super) fresh: bool,
 }
 
 /// A final response to be chosen from.
@@ -237,6 +247,11 @@ impl Context {
         matches!(self.server, Server::Invite(_))
     }
 
+    /// The gate has only just been asked.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.ask.is_some_and(|asked| asked.fresh)
+    }
+
     /// Nobody else is tried.
     pub(super) fn end_search(&mut self) {
         self.trunks.clear();
@@ -249,7 +264,7 @@ impl Context {
     }
 
     pub(super) fn wake(&self) -> Option<Instant> {
-        let own = [self.ask.map(|(_, until)| until), self.timer_c, self.trying_at];
+        let own = [self.ask.map(|asked| asked.until), self.timer_c, self.trying_at];
         own.into_iter()
             .chain(self.branches.iter().map(Branch::wake))
             .fold(self.server.wake(), earliest)

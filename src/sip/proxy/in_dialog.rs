@@ -47,7 +47,8 @@ impl Proxy {
         };
         self.core.note_in_dialog(&arrival.message, now.mono);
         let peer = arrival.peer;
-        let id = self.open(now, arrival, loop_hash, SmallVec::new(), false);
+        let id = self.open(arrival, loop_hash, SmallVec::new(), false);
+        self.trying(now, id);
         if let Some(context) = self.contexts.get_mut(id) {
             self.core.send_branch(context, now, &way.onward(&routed, peer));
         }
@@ -56,6 +57,9 @@ impl Proxy {
 
     /// An ACK: absorbed by the INVITE transaction whose final response it acknowledges, else routed if it is in a dialog, else dropped.
     pub(super) fn ack(&mut self, now: Now, arrival: &Arrival) {
+        if self.recent.acknowledge(arrival.key) {
+            return;
+        }
         let id = self.servers.get(&arrival.key).copied();
         if let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) {
             let id = context.id;

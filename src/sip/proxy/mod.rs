@@ -51,7 +51,7 @@ use self::counters::{Counters, Direction, Kind};
 use self::health::Prober;
 use self::keys::Stamp;
 use self::outcome::Settlement;
-use self::recent::Recent;
+use self::recent::{Answer, Recent};
 use self::refuse::{Arrival, reply_flow};
 
 /// Which question a decision answers.
@@ -125,6 +125,8 @@ pub struct Proxy {
     contexts: Table,
     servers: FxHashMap<ServerKey, ContextId>,
     recent: Recent,
+    /// Calls that the gate has been asked about since the outputs were last empty, and when.
+    fresh: Vec<(ContextId, Now)>,
     routed: Arc<Routed>,
     draining: bool,
     /// Where this proxy is the one that probes.
@@ -139,6 +141,7 @@ impl Proxy {
             contexts: Table::default(),
             servers: FxHashMap::default(),
             recent: Recent::default(),
+            fresh: Vec::new(),
             routed: Routed::new(routing),
             draining: false,
             prober: None,
@@ -195,18 +198,53 @@ impl Proxy {
             self.core.settle(decision.reservation, Outcome::Unsent);
             return;
         };
-        context.ask = None;
+        let fresh = context.ask.take().is_some_and(|asked| asked.fresh);
         let id = context.id;
         if decision.forwards() {
+            if fresh {
+                self.core.trying(context, now);
+            }
             context.valid_until = decision.verdict.valid_until.filter(|_| decision.enforced);
             context.settlement = Settlement::new(decision.reservation);
             self.core.start(context, now);
+        } else if fresh {
+            self.refuse_at_once(now, id, &decision);
+            self.core.settle(decision.reservation, Outcome::Unsent);
+            return;
         } else {
             self.core.refuse(context, now, &decision);
             self.core.settle(decision.reservation, Outcome::Unsent);
         }
         self.finish(id, now);
         self.count();
+    }
+
+    /// Refuses without a transaction (RFC 3261 §8.2.7): no 100 has been sent, so the caller repeats its INVITE until it hears the
+    /// answer, which is kept for it until its ACK.
+    fn refuse_at_once(&mut self, now: Now, id: ContextId, decision: &Decision) {
+        let Some(context) = self.contexts.remove(id) else {
+            return;
+        };
+        self.servers.remove(&context.key);
+        let (status, bytes) = self.core.refusal(&context, decision);
+        let until = now.mono + self.core.durations.give_up();
+        let answer = Answer {
+            status,
+            bytes: bytes.clone(),
+        };
+        self.recent.insert(context.key, until, now.mono, Some(answer));
+        self.core.send(context.reply, bytes, Kind::Response(status));
+    }
+
+    /// The gate takes its time: the call becomes one that waits.
+    fn keep_waiting(&mut self, now: Now, id: ContextId) {
+        if let Some(context) = self.contexts.get_mut(id)
+            && let Some(asked) = context.ask.as_mut().filter(|asked| asked.fresh)
+        {
+            asked.fresh = false;
+            self.core.trying(context, now);
+            self.finish(id, now);
+        }
     }
 
     /// A send failed for good (ICMP error, connection refused): as a 503 from that target (RFC 3261 §8.1.3.1, §16.9).
@@ -254,7 +292,14 @@ impl Proxy {
     }
 
     /// Next thing to do; `None` when all is done for now.
+    ///
+    /// A question that is answered before the next call of this function is answered at once: where it is refused, nothing but
+    /// the refusal is sent.
     pub fn poll(&mut self) -> Option<Output> {
+        while self.core.outputs.is_empty() {
+            let (id, asked) = self.fresh.pop()?;
+            self.keep_waiting(asked, id);
+        }
         self.core.outputs.pop_front()
     }
 
@@ -277,12 +322,16 @@ impl Proxy {
             return self.retransmitted(id);
         }
         if method == Method::Invite && self.recent.holds(key, now.mono) {
-            return self.core.counters.retransmission(Direction::In);
+            self.core.counters.retransmission(Direction::In);
+            if let Some(Answer { status, bytes }) = self.recent.answer(key) {
+                self.core.resend(arrival.reply, bytes, Kind::Response(status));
+            }
+            return;
         }
-        if !arrival.message.to_tag().is_empty() {
-            self.within_dialog(now, arrival);
-        } else {
+        if arrival.message.to_tag().is_empty() {
             self.admit(now, arrival);
+        } else {
+            self.within_dialog(now, arrival);
         }
     }
 
@@ -365,7 +414,7 @@ impl Proxy {
 
     /// After anything happened to a call: forgets what is over, and sets when it wants to be woken.
     fn finish(&mut self, id: ContextId, now: Now) {
-        let Some(context) = self.contexts.get_mut(id) else {
+        let Some(context) = self.contexts.get_mut(id).filter(|context| !context.is_fresh()) else {
             return;
         };
         self.core.sweep(context);
@@ -377,7 +426,7 @@ impl Proxy {
         if let Some(context) = self.contexts.remove(id) {
             self.servers.remove(&context.key);
             if let Some(until) = context.holds_until.filter(|until| now.mono < *until) {
-                self.recent.insert(context.key, until, now.mono);
+                self.recent.insert(context.key, until, now.mono, None);
             }
         }
     }

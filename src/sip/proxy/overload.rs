@@ -136,7 +136,7 @@ impl Core {
     /// An INVITE was refused for now, without a transaction: so are its retransmissions.
     pub(super) fn note_shed(&mut self, arrival: &Arrival, now: Instant) {
         let until = now + self.durations.give_up();
-        self.overload.shed.insert(arrival.key, until, now);
+        self.overload.shed.insert(arrival.key, until, now, None);
     }
 
     /// A response whose topmost Via offers RFC 7339's overload control, with what we ask for filled in; any other as it is.

@@ -80,12 +80,23 @@ impl Core {
 
     /// Refuses a judged call as its source wants it.
     pub(super) fn refuse(&mut self, context: &mut Context, now: Now, decision: &Decision) {
-        let reason = decision.verdict.reason.or(decision.verdict.reasons.first().copied());
-        self.refuse_for(context, now, reason, decision.text.as_deref());
+        let (status, bytes) = self.refusal(context, decision);
+        self.answer(context, now, status, bytes);
     }
 
     /// As [`Core::refuse`], with the reason given.
     pub(super) fn refuse_for(&mut self, context: &mut Context, now: Now, reason: Option<Reason>, text: Option<&str>) {
+        let (status, bytes) = self.refusal_for(context, reason, text);
+        self.answer(context, now, status, bytes);
+    }
+
+    /// The answer to a judged call that is refused.
+    pub(super) fn refusal(&mut self, context: &Context, decision: &Decision) -> (u16, Bytes) {
+        let reason = decision.verdict.reason.or(decision.verdict.reasons.first().copied());
+        self.refusal_for(context, reason, decision.text.as_deref())
+    }
+
+    fn refusal_for(&mut self, context: &Context, reason: Option<Reason>, text: Option<&str>) -> (u16, Bytes) {
         let routed = context.routed.clone();
         let source = match context.peer {
             Peer::Source(index) => routed.routing.peers.sources.get(usize::from(index.0)),
@@ -107,8 +118,7 @@ impl Core {
         if let (608, Some(redress)) = (status, source.and_then(|source| source.redress.as_deref())) {
             headers.push(("Call-Info", redress));
         }
-        let bytes = self.response(context, status, &headers);
-        self.answer(context, now, status, bytes);
+        (status, self.response(context, status, &headers))
     }
 
     /// 403 `source.unknown`, or silence.

@@ -1,7 +1,7 @@
 //! What happens when nothing comes: the timers of a call's transactions, timer C, and a gate that does not answer.
 
 use super::answer::Silence;
-use super::context::{Client, Context, Server};
+use super::context::{Asked, Client, Context, Server};
 use super::core::Core;
 use super::counters::Kind;
 use crate::rules::Reason;
@@ -18,7 +18,7 @@ impl Core {
         {
             self.resend(context.reply, bytes, Kind::Response(status));
         }
-        if let Some((ask, until)) = context.ask
+        if let Some(Asked { id: ask, until, .. }) = context.ask
             && until <= now.mono
         {
             context.ask = None;
