@@ -18,6 +18,9 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(super) const APPEND_BYTES: usize = 256 << 20;
 /// Most bytes that may wait, beside the bound in records.
 const QUEUE_BYTES: usize = 64 << 20;
+/// Notes, which nobody waits for, are left so long for something binding that takes them along: a wake-up of the committer costs
+/// more than writing them.
+const NOTES_WITHIN: Duration = Duration::from_millis(5);
 /// Notes are refused once this part of the queue is taken.
 const NOTE_SHARE: usize = 4;
 
@@ -84,6 +87,8 @@ pub(super) struct Forming {
     pub drafts: Vec<Draft>,
     bytes: usize,
     begun: Instant,
+    /// Nobody waits for any of it.
+    notes: bool,
     notice: Arc<Notice>,
 }
 
@@ -116,6 +121,8 @@ struct State {
     next: u64,
     /// The committer sleeps until something arrives.
     idle: bool,
+    /// It sleeps until something binding arrives: there are notes only.
+    lingers: bool,
     closing: bool,
     /// Who asked for a checkpoint, and the last record that it must cover.
     signing: Vec<(u64, Arc<Notice>)>,
@@ -188,6 +195,7 @@ impl Queue {
                 waiting_bytes: 0,
                 next: last + 1,
                 idle: false,
+                lingers: false,
                 closing: false,
                 signing: Vec::new(),
                 failure: None,
@@ -241,6 +249,7 @@ impl Queue {
             Some(batch) if batch.takes(bytes) => {
                 batch.drafts.append(&mut drafts);
                 batch.bytes += bytes;
+                batch.notes &= class == Class::Note;
                 batch.notice.clone()
             }
             _ => {
@@ -250,13 +259,14 @@ impl Queue {
                     drafts,
                     bytes,
                     begun: Instant::now(),
+                    notes: class == Class::Note,
                     notice: notice.clone(),
                 });
                 notice
             }
         };
         // While it collects, the committer is left to sleep unless a whole batch is ready.
-        if state.idle || state.batches.len() > 1 {
+        if state.idle || state.batches.len() > 1 || (state.lingers && class == Class::Binding) {
             self.arrived.notify_one();
         }
         Ok(Pending {
@@ -287,7 +297,8 @@ impl Queue {
     }
 
     /// Waits for work, at most until `due`. A batch that arrives while the committer sleeps is given at once; one that was there
-    /// already when it came back (so it is under load) is left to collect until its first append has waited for `collect`.
+    /// already when it came back (so it is under load) is left to collect until its first append has waited for `collect`. Notes
+    /// alone wait a little longer.
     pub(super) fn next(&self, due: Option<Instant>, collect: Duration) -> Work {
         let mut state = lock(&self.state);
         let mut loaded = !state.batches.is_empty();
@@ -296,7 +307,13 @@ impl Queue {
             if let Some(due) = take_signing(&mut state.signing, begins) {
                 return Work::Sign(due);
             }
+            state.lingers = false;
             let until = match state.batches.front() {
+                Some(front) if front.notes && state.batches.len() == 1 && !state.closing => {
+                    let until = front.begun + NOTES_WITHIN;
+                    state.lingers = until > Instant::now();
+                    state.lingers.then_some(until)
+                }
                 Some(front) if loaded && state.batches.len() == 1 && !state.closing => {
                     let until = front.begun + collect;
                     (until > Instant::now()).then_some(until)

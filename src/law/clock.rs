@@ -8,7 +8,7 @@ use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Offset, Ti
 use chrono_tz::Tz;
 use smallvec::SmallVec;
 
-use super::{Hours, Law};
+use super::{Hours, Law, steady};
 use crate::numbering::Territory;
 
 impl Law {
@@ -100,7 +100,8 @@ impl Hours {
 pub fn local(zone: Tz, at: DateTime<Utc>) -> NaiveDateTime {
     let utc = at.naive_utc();
     // Out of range only at the ends of the calendar, where a few hours tell nothing.
-    utc.checked_add_offset(offset(zone, utc)).unwrap_or(utc)
+    let shift = steady::offset(zone, at).unwrap_or_else(|| offset(zone, utc));
+    utc.checked_add_offset(shift).unwrap_or(utc)
 }
 
 /// First instant of a local day.
@@ -114,6 +115,9 @@ pub fn instant(zone: Tz, day: NaiveDate, seconds: u32) -> DateTime<Utc> {
         .and_time(NaiveTime::MIN)
         .checked_add_signed(Duration::seconds(seconds.into()))
         .unwrap_or(NaiveDateTime::MAX);
+    if let Some(at) = steady::instant(zone, wanted) {
+        return at;
+    }
     let on_the_clock = zone.from_local_datetime(&wanted).earliest();
     on_the_clock.map_or_else(|| change_past(zone, wanted), |at| at.to_utc())
 }

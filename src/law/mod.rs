@@ -15,6 +15,7 @@ mod calendar;
 mod clock;
 mod read;
 mod schema;
+mod steady;
 
 use std::fmt;
 use std::io::Read as _;

@@ -228,7 +228,10 @@ impl Iterator for Values<'_> {
         let end = end_of_item(text, b',');
         let item = &text.as_bytes()[..end];
         let skipped = item.iter().position(|&byte| !is_lws(byte)).unwrap_or(end);
-        let length = item.iter().rposition(|&byte| !is_lws(byte)).map_or(skipped, |last| last + 1);
+        let length = item
+            .iter()
+            .rposition(|&byte| !is_lws(byte))
+            .map_or(skipped, |last| last + 1);
         let at = self.at;
         self.at += end + 1;
         Some((at + skipped, at + length))

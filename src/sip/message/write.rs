@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Message, Via};
 use super::lex::Params;
+use super::{Message, Via};
 
 /// Copies a message and lets changes in, in ascending order of position.
 pub(super) struct Writer<'a> {
@@ -101,7 +101,11 @@ pub(super) fn push_topmost(out: &mut BytesMut, message: &Message, value: &str, s
     let address = source.ip().to_canonical();
     let asks = marks.rport.1 != 0;
     let begin = message.span_of(value).0;
-    let inside = |at: u32| at.checked_sub(begin).map(|at| at as usize).filter(|at| *at <= value.len());
+    let inside = |at: u32| {
+        at.checked_sub(begin)
+            .map(|at| at as usize)
+            .filter(|at| *at <= value.len())
+    };
     let (Some(from), Some(to)) = (inside(marks.rport.0.max(begin)), inside(marks.rport.1.max(begin))) else {
         return push_received(out, value, source);
     };

@@ -210,7 +210,6 @@ impl Proxy {
         } else if fresh {
             self.refuse_at_once(now, id, &decision);
             self.core.settle(decision.reservation, Outcome::Unsent);
-            return;
         } else {
             self.core.refuse(context, now, &decision);
             self.core.settle(decision.reservation, Outcome::Unsent);

@@ -32,9 +32,11 @@ pub(super) struct Answer {
 
 impl Recent {
     pub(super) fn insert(&mut self, key: ServerKey, until: Instant, now: Instant, answer: Option<Answer>) {
-        while self.order.front().is_some_and(|(until, _)| {
-            *until <= now || self.order.len() >= MAX_RECENT || self.answers >= MAX_ANSWERS
-        }) {
+        while self
+            .order
+            .front()
+            .is_some_and(|(until, _)| *until <= now || self.order.len() >= MAX_RECENT || self.answers >= MAX_ANSWERS)
+        {
             if let Some((until, key)) = self.order.pop_front()
                 && self.kept.get(&key).is_some_and(|kept| kept.until == until)
             {

@@ -31,13 +31,13 @@ impl ReceiveBuffers {
         }
     }
 
-    /// One `recvmmsg`; hands each datagram on.
+    /// One `recvmmsg`; hands each datagram on. True: it filled every place, so that more may wait.
     pub(super) fn receive(
         &mut self,
         state: &UdpSocketState,
         socket: UdpSockRef<'_>,
         mut each: impl FnMut(SocketAddr, Bytes),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut slots = self.raw.chunks_exact_mut(MAX_DATAGRAM);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
@@ -53,7 +53,7 @@ impl ReceiveBuffers {
                 }
             }
         }
-        Ok(())
+        Ok(received == BATCH_SIZE)
     }
 }
 

@@ -135,7 +135,10 @@ impl UdpListener {
             match received {
                 // The socket is empty; the next look registers the task for what comes.
                 Err(_) => {}
-                Ok(Ok(())) => turns -= 1,
+                Ok(Ok(true)) => turns -= 1,
+                // The kernel had no more: whatever comes from now on is a new event, which the readiness taken back here does not
+                // hide. So a look at an empty socket is saved.
+                Ok(Ok(false)) => readable.clear_ready(),
                 // An ICMP error that the socket reports instead of receiving; what it is about is in the error queue.
                 Ok(Err(_)) => {
                     patience -= 1;

@@ -1,5 +1,6 @@
 //! Scenarios of the whole proxy between a scripted source and trunks, one behaviour a file. The rig plays time and the gate.
 
+mod at_once;
 mod calls;
 mod cancels;
 mod chaos;
