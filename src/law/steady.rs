@@ -63,6 +63,9 @@ struct Key {
     day: i32,
 }
 
+/// What was asked last of those that share the place, and its answer.
+type Place = Cell<Option<(Key, Option<i32>)>>;
+
 const DAY: i64 = 86_400;
 
 /// Places of a thread: a few kilobytes.
@@ -72,7 +75,7 @@ const PLACES: usize = 256;
 const PER_ZONE: usize = 37;
 
 thread_local! {
-    static REMEMBERED: [Cell<Option<(Key, Option<i32>)>>; PLACES] = const { [const { Cell::new(None) }; PLACES] };
+    static REMEMBERED: [Place; PLACES] = const { [const { Cell::new(None) }; PLACES] };
 }
 
 #[cfg(test)]
