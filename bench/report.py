@@ -9,6 +9,7 @@ from subjects import LISTED
 NAMES = {"clapet-interval": "clapet, interval", "clapet-strict": "clapet, strict", "kamailio-rules": "Kamailio, rules",
          "kamailio-relay": "Kamailio, relay", "bare-relay": "bare relay", "bare-echo": "bare echo"}
 ORDER = ("clapet-interval", "clapet-strict", "kamailio-rules", "kamailio-relay", "bare-relay")
+LEAST = 0.05  # MiB, of the resident memory: less is lost in the pages of everything else
 REFUSING = ("clapet-interval", "kamailio-rules", "bare-echo")
 COLOUR = {name: at for at, name in enumerate(("clapet-interval", "kamailio-rules", "clapet-strict", "kamailio-relay", "bare-relay", "bare-echo"))}
 COLOUR["bare-echo"] = COLOUR["bare-relay"]
@@ -95,7 +96,7 @@ def price_of_strict(f):
         cpu = [f.median("calls", who, rate, "cpu_us") for who in both]
         delay = [[f.median("calls", who, rate, key) for who in both] for key in ("p50_us", "p99_us")]
         rows.append([f"{rate:,}/s", f"{cpu[0]:.1f}", f"{cpu[1]:.1f}", f"{cpu[1] - cpu[0]:+.1f}",
-                     *(f"{strict / 1e3:.2f} (+{(strict - interval) / 1e3:.2f})" for interval, strict in delay),
+                     *(f"{strict / 1e3:.2f} ({(strict - interval) / 1e3:+.2f})" for interval, strict in delay),
                      str(f.total("calls", "clapet-strict", rate, "failed"))])
     return ["The price of `durability = \"strict\"` (synced before the call goes), medians over the rounds:", "",
             *table(["rate", "CPU µs a call, interval", "strict", "price", "INVITE to 180, p50 ms (more than interval)", "p99 ms (more)", "failed"],
@@ -164,7 +165,7 @@ def draw_sizes(rows):
     decades = sorted({row["size"] for row in rows})
 
     def lines(key, label, dashed=False):
-        return [plot.Series(of + label, [(row["size"], max(row[key], 0.1)) for row in rows if row["of"] == of], colour, dashed)
+        return [plot.Series(of + label, [(row["size"], row[key]) for row in rows if row["of"] == of and row[key] > LEAST], colour, dashed)
                 for colour, of in enumerate(kinds)]
 
     plot.chart(folder / "decision-by-size.svg", "Decision time against what is kept", plot.Axis("numbers or records", True, decades),
