@@ -15,12 +15,19 @@ FIRST_CALLED = 33_730_000_000  # numbers called lawfully: on no list
 CALLED = 10_000_000            # so many; none is called twice in a run
 CALLER = "+33162001234"
 SIPP_CALLED = 33_790_000_000
+FIVE_TIMES = 33_780_000_000
 
 
 class Loads:
     def __init__(self, folder, trunk, programs):
         self.folder, self.trunk, self.programs = folder, trunk, programs
         self.called, self.refused, self.by_sipp = 0, 0, 0
+
+    def must_count(self, subject):
+        """Ten numbers five times each: four calls go, the fifth is refused."""
+        out = self._calls(subject, 50, 1, FIVE_TIMES, 10, 0)
+        if (out["served"], out["refused"]) != (40, 10):
+            sys.exit(f"{subject.name} does not count to four: {out}")
 
     def calls(self, subject, rate, seconds):
         out = self._calls(subject, rate, seconds, FIRST_CALLED, CALLED, self.called)
