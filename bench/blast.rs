@@ -1,11 +1,11 @@
-//! A generator of refused INVITEs beyond SIPp's reach: loopback UDP, bounded in count and time.
+//! A generator of refused INVITEs beyond SIPp's reach: loopback UDP, bounded in count and time. (`bench/calls.rs` has the steady rates.)
 //!
 //! ```text
-//! blast PORT rate RATE SECONDS      INVITEs at a steady rate, each 403 acknowledged
 //! blast PORT serial COUNT           one at a time: INVITE, 403, ACK
 //! blast PORT most SECONDS WINDOW    as many as come back, WINDOW under way
 //! ```
-//! The callees are the first million of `bench/run`'s list. Prints one JSON object.
+//! Every INVITE is a call of its own (Call-ID, branch and From tag); the callees are the first million of `bench/run`'s list in an order
+//! far from sequential; an answer counts once, for the INVITE whose Call-ID it bears. Prints one JSON object.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -13,23 +13,22 @@ use std::time::{Duration, Instant};
 
 /// Callees cycle through so many numbers, from +33610000000 on: all of them stand on the list.
 const LISTED: u64 = 1_000_000;
+/// How far apart two numbers called one after the other lie: coprime to [`LISTED`], so that each is called before one comes again.
+const STRIDE: u64 = 611_953;
 /// INVITEs under way at once whose moment of sending is remembered.
 const UNDER_WAY: usize = 1 << 16;
-const ACKNOWLEDGED: bool = true;
 
 fn main() -> std::io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let number = |at: usize| args.get(at).and_then(|text| text.parse::<u64>().ok());
     let (Some(port), Some(mode), Some(first)) = (number(0), args.get(1), number(2)) else {
-        eprintln!("blast PORT rate RATE SECONDS | serial COUNT | most SECONDS WINDOW");
+        eprintln!("blast PORT serial COUNT | most SECONDS WINDOW");
         return Ok(());
     };
     let mut blast = Blast::new(u16::try_from(port).unwrap_or(0))?;
-    let second = number(3).unwrap_or(1).min(3600);
     match mode.as_str() {
-        "rate" => blast.rate(first.max(1), Duration::from_secs(second))?,
         "serial" => blast.serial(first.min(10_000_000))?,
-        _ => blast.most(Duration::from_secs(first.min(3600)), second)?,
+        _ => blast.most(Duration::from_secs(first.min(3600)), number(3).unwrap_or(1))?,
     }
     blast.report();
     Ok(())
@@ -76,27 +75,6 @@ impl Blast {
             took: Duration::ZERO,
             buffer: Vec::with_capacity(2048),
         })
-    }
-
-    fn rate(&mut self, rate: u64, lasts: Duration) -> std::io::Result<()> {
-        self.socket.set_nonblocking(true)?;
-        self.began = Instant::now();
-        while self.began.elapsed() < lasts {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss
-            )] // far below the bounds
-            let due = (self.began.elapsed().as_secs_f64() * rate as f64) as u64;
-            while self.sent < due {
-                self.invite();
-            }
-            if !self.take()? {
-                std::thread::sleep(Duration::from_micros(50));
-            }
-        }
-        self.took = self.began.elapsed();
-        self.settle()
     }
 
     fn serial(&mut self, count: u64) -> std::io::Result<()> {
@@ -161,7 +139,7 @@ impl Blast {
         const BODY: &str = "v=0\r\no=dialer 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
                             m=audio 30000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
                             a=rtpmap:101 telephone-event/8000\r\n";
-        let callee = 33_610_000_000 + serial % LISTED;
+        let callee = 33_610_000_000 + serial.wrapping_mul(STRIDE) % LISTED;
         let (run, local, port) = (self.run, self.local, self.port);
         let method = if ack_to.is_some() { "ACK" } else { "INVITE" };
         self.buffer.clear();
@@ -239,7 +217,7 @@ impl Blast {
                 self.other += 1;
             }
         }
-        if ACKNOWLEDGED && let Some(to) = header(answer, b"To:") {
+        if let Some(to) = header(answer, b"To:") {
             let to = to.to_vec();
             self.write(serial, Some(&to));
             let _ = self.socket.send(&self.buffer);

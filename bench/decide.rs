@@ -1,9 +1,12 @@
 //! Decisions, reservations and whole refusals by criterion; and `decide scale [LISTED [LIVE]]`: how long each of many decisions takes
-//! with so many numbers on the Bloctel list and so many live (professional, callee) records.
+//! with so many numbers on the Bloctel list and so many live (professional, callee) records; `decide growth`: the same at one size
+//! of the list, or as live records grow, for `bench/scale`.
 //!
 //! ```text
 //! cargo bench --bench decide                      criterion: decide, reserve, refuse
 //! cargo bench --bench decide -- scale             percentiles at 10^7 listed and 5·10^6 live
+//! cargo bench --bench decide -- growth listed N   with N listed numbers, as a JSON object
+//! cargo bench --bench decide -- growth live MOST  with 10^4, 10^5, … MOST live records, a JSON object a line
 //! ```
 
 use std::hint::black_box;
@@ -33,6 +36,11 @@ fn main() {
     if let Some(at) = args.iter().position(|arg| arg == "scale") {
         let number = |offset: usize, otherwise| args.get(at + offset).and_then(|n| n.parse().ok()).unwrap_or(otherwise);
         scale(number(1, 10_000_000), number(2, 5_000_000));
+        return;
+    }
+    if let Some(at) = args.iter().position(|arg| arg == "growth") {
+        let most = args.get(at + 2).and_then(|most| most.parse().ok());
+        growth(args.get(at + 1).map_or("", String::as_str), most.unwrap_or(10_000_000));
         return;
     }
     let mut criterion = Criterion::default().configure_from_args();
@@ -123,57 +131,25 @@ fn scale(listed: u64, live: u64) {
         .load(List::Bloctel, Some(SIREN), day, Snapshot::Plain { opposed })
         .expect("a list in memory");
     let world = World::with(screening);
-    // Half of the live records hold three attempts, half one: made elsewhere, two weeks ago.
-    let mut entries = Vec::with_capacity(100_000);
-    for i in 0..live {
-        for attempt in 0..if i % 2 == 0 { 1 } else { 3 } {
-            entries.push(Entry::Attempt {
-                key: Key {
-                    siren: SIREN,
-                    callee: number(LIVE + i),
-                },
-                at: world.wall - Duration::days(14 - attempt),
-                outcome: Outcome::NoAnswer,
-                source: "elsewhere".into(),
-            });
-        }
-        if entries.len() >= 99_000 || i + 1 == live {
-            record(&world, std::mem::take(&mut entries));
-        }
-    }
+    keep(&world, 0..live);
     println!(
         "{listed} listed numbers, {live} live records ({} in the ledger); {:.0} MiB resident above the start",
         world.ledger.records(),
         resident_mib() - before
     );
     println!("| asked about | decisions | p50 µs | p99 µs | p99.9 µs |\n|---|---|---|---|---|");
-    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     for (name, first, among) in [
         ("listed numbers", LISTED, listed),
         ("live records", LIVE, live),
         ("numbers nobody knows", 33_790_000_000, 9_000_000),
     ] {
-        let mut nanos = Vec::with_capacity(1_000_000);
-        for _ in 0..1_000_000 {
-            // xorshift: where in memory the answer lies must not be foreseeable
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let asked = question(NPV, first + random % among.max(1), 0);
-            let began = Instant::now();
-            let answer = black_box(world.gate.ask(&asked, world.wall));
-            assert!(matches!(answer, Answer::Ready(_)), "a decision waits for nothing");
-            nanos.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        }
-        nanos.sort_unstable();
-        #[allow(clippy::cast_precision_loss)] // microseconds
-        let at = |permille: usize| nanos[nanos.len() * permille / 1000] as f64 / 1e3;
+        let nanos = asked(&world, first, among);
         println!(
             "| {name} | {} | {:.2} | {:.2} | {:.2} |",
             nanos.len(),
-            at(500),
-            at(990),
-            at(999)
+            micros(&nanos, 500),
+            micros(&nanos, 990),
+            micros(&nanos, 999)
         );
     }
     let key = Key {
@@ -191,6 +167,98 @@ fn scale(listed: u64, live: u64) {
         matches!(world.ledger.reserve(asked), Answer::Ready(_)),
         "a refusal by the condition waits for no disk"
     );
+}
+
+/// So many listed numbers; or live records, a decade after the other.
+fn growth(of: &str, most: u64) {
+    let world = World::new();
+    let before = resident_mib();
+    if of == "listed" {
+        let day = "2023-06-01".parse().expect("a day");
+        let opposed = (0..most).map(|i| number(LISTED + i)).collect();
+        world
+            .screening
+            .load(List::Bloctel, Some(SIREN), day, Snapshot::Plain { opposed })
+            .expect("a list in memory");
+        tell("listed numbers", most, &world, LISTED, before);
+        return;
+    }
+    let mut kept = 0;
+    for live in decades(10_000, most) {
+        keep(&world, kept..live);
+        kept = live;
+        tell("live records", live, &world, LIVE, before);
+    }
+}
+
+fn decades(first: u64, most: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(first), |size| Some(size * 10)).take_while(move |size| *size <= most)
+}
+
+/// The best of three passes: the other two lost more to the machine's other work.
+fn tell(of: &str, size: u64, world: &World, first: u64, before: f64) {
+    let mib = (resident_mib() - before).max(0.0);
+    let passes: Vec<_> = (0..3).map(|_| asked(world, first, size)).collect();
+    let best = |permille| {
+        passes
+            .iter()
+            .map(|nanos| micros(nanos, permille))
+            .fold(f64::INFINITY, f64::min)
+    };
+    println!(
+        "{{\"of\":\"{of}\",\"size\":{size},\"p50_us\":{:.3},\"p99_us\":{:.3},\"p999_us\":{:.3},\"mib\":{:.2}}}",
+        best(500),
+        best(990),
+        best(999),
+        mib
+    );
+}
+
+/// A million decisions about numbers from `first` on, at random; how long each took, sorted.
+fn asked(world: &World, first: u64, among: u64) -> Vec<u64> {
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut nanos = Vec::with_capacity(1_000_000);
+    for _ in 0..1_000_000 {
+        // xorshift: where in memory the answer lies must not be foreseeable
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let asked = question(NPV, first + random % among.max(1), 0);
+        let began = Instant::now();
+        let answer = black_box(world.gate.ask(&asked, world.wall));
+        assert!(matches!(answer, Answer::Ready(_)), "a decision waits for nothing");
+        nanos.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    }
+    nanos.sort_unstable();
+    nanos
+}
+
+fn micros(nanos: &[u64], permille: usize) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // microseconds
+    let micros = nanos[nanos.len() * permille / 1000] as f64 / 1e3;
+    micros
+}
+
+/// Half of the records hold three attempts, half one: made elsewhere, two weeks ago.
+fn keep(world: &World, records: std::ops::Range<u64>) {
+    let mut entries = Vec::with_capacity(100_000);
+    let end = records.end;
+    for i in records {
+        for attempt in 0..if i % 2 == 0 { 1 } else { 3 } {
+            entries.push(Entry::Attempt {
+                key: Key {
+                    siren: SIREN,
+                    callee: number(LIVE + i),
+                },
+                at: world.wall - Duration::days(14 - attempt),
+                outcome: Outcome::NoAnswer,
+                source: "elsewhere".into(),
+            });
+        }
+        if entries.len() >= 99_000 || i + 1 == end {
+            record(world, std::mem::take(&mut entries));
+        }
+    }
 }
 
 fn record(world: &World, entries: Vec<Entry>) {

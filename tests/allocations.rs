@@ -1,7 +1,20 @@
-//! The message layer allocates per message, never per header: counted, so that it stays so.
+//! The message layer allocates per message, never per header, and a call through the proxy no more than it did: counted, so that it stays
+//! so.
+
+use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
 use clapet::sip::message::{Edit, Header, Message, Response};
+
+#[path = "../bench/common/mod.rs"]
+mod common;
+
+use common::stage::{Meter, Stage};
+
+/// INVITE, 403, ACK: parsed, judged, written.
+const REFUSED_INVITE: u64 = 16;
+/// INVITE, 100, 180, 200, ACK, BYE, 200; the attempt reserved and settled.
+const FORWARDED_CALL: u64 = 50;
 
 /// An INVITE with that many headers.
 fn invite(headers: usize) -> Bytes {
@@ -77,4 +90,30 @@ fn writing_allocates_the_same_however_many_headers() {
     assert_eq!(counts[0], counts[1]);
     // One for the shared count of the buffer, when it is first split.
     assert!(counts[0].0 <= 1 && counts[0].1 <= 1, "{counts:?}");
+}
+
+/// What the proxy's own work allocates in a call, once its tables have grown: the mean of many calls, rounded up.
+fn allocations_of_a_call(call: impl Fn(&mut Stage, Meter)) -> u64 {
+    const CALLS: u64 = 400;
+    let mut stage = Stage::new();
+    for _ in 0..CALLS {
+        call(&mut stage, &mut |work| work());
+    }
+    let count = Cell::new(0);
+    for _ in 0..CALLS {
+        call(&mut stage, &mut |work| count.set(count.get() + allocations(work)));
+    }
+    count.get().div_ceil(CALLS)
+}
+
+#[test]
+fn a_refused_invite_allocates_no_more_than_it_did() {
+    let count = allocations_of_a_call(Stage::refused_invite);
+    assert!(count <= REFUSED_INVITE, "{count}");
+}
+
+#[test]
+fn a_forwarded_call_allocates_no_more_than_it_did() {
+    let count = allocations_of_a_call(Stage::forwarded_call);
+    assert!(count <= FORWARDED_CALL, "{count}");
 }

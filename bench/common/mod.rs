@@ -19,6 +19,8 @@ use clapet::sip::proxy::{Listener, Proxy, Routing, Settings};
 use clapet::sip::{ListenerId, Transport};
 use clapet::telemetry::Metrics;
 
+pub mod stage;
+
 /// A verified number [NPV] of the professional.
 pub const NPV: u64 = 33_162_001_234;
 /// A geographic number, which an automated call may not show.
