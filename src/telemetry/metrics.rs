@@ -78,7 +78,7 @@ impl Metrics {
             )?,
             sip_retransmissions: counters("sip_retransmissions_total", "Retransmissions.", &["direction"])?,
             transactions: gauge("transactions", "Transactions in memory.")?,
-            parse_errors: counters("parse_errors_total", "Messages that could not be read.", &["cause"])?,
+            parse_errors: counters("parse_errors_total", "Messages that could not be read, or not be carried.", &["cause"])?,
             connections: gauges("connections", "Stream connections that are open.", &["transport"])?,
             connections_closed: counters("connections_closed_total", "Stream connections that ended.", &["cause"])?,
             connections_refused: counters(

@@ -24,6 +24,10 @@ use crate::sip::peer::{NumberFormat, Peer, TrunkIndex};
 /// Why a request goes no further (RFC 3261 §16.3).
 pub(super) struct Fault {
     status: u16,
+    /// Label of `clapet_parse_errors_total{cause}`.
+    cause: &'static str,
+    /// The header at fault; empty where it is the Request-URI.
+    at: &'static str,
     header: Option<(&'static str, String)>,
 }
 
@@ -72,7 +76,7 @@ impl Proxy {
         }
         let loop_hash = self.loop_hash(message, arrival.peer);
         if let Err(fault) = self.check(message, loop_hash, emergency) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         let asks_are_full = self.core.asks.len() >= self.core.settings.max_asks;
         if self.is_full(is_invite, emergency) || (is_invite && !emergency && (self.draining || asks_are_full)) {
@@ -137,7 +141,7 @@ impl Proxy {
         }
         let loop_hash = self.loop_hash(message, arrival.peer);
         if let Err(fault) = self.check(message, loop_hash, false) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         let source = match question::callee(plan, message.request_uri()) {
             Callee::Number(Number::E164(callee)) => routed.directory.inbound(callee, now.wall.date_naive()),
@@ -186,7 +190,7 @@ impl Proxy {
         }
         let loop_hash = self.loop_hash(message, arrival.peer);
         if let Err(fault) = self.check(message, loop_hash, true) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         if self.is_full(true, true) {
             return self.core.refuse_overloaded(&arrival);
@@ -286,7 +290,14 @@ impl Proxy {
 
     /// RFC 3261 §16.3: what is wrong with a request before it is routed.
     pub(super) fn check(&self, message: &Message, loop_hash: u64, emergency: bool) -> Result<(), Fault> {
-        let fault = |status| Err(Fault { status, header: None });
+        let fault = |status, cause, at| {
+            Err(Fault {
+                status,
+                cause,
+                at,
+                header: None,
+            })
+        };
         let known = Uri::parse(message.request_uri()).is_some_and(|uri| {
             ["sip", "sips", "tel"]
                 .iter()
@@ -294,17 +305,17 @@ impl Proxy {
                 || uri.is_emergency_service()
         });
         if !known {
-            return fault(416);
+            return fault(416, "uri-scheme", "");
         }
         if message.max_forwards() == Some(0) {
-            return fault(483);
+            return fault(483, "too-many-hops", "Max-Forwards");
         }
         // RFC 5393 §5.3.3: even the one branch is too many.
         if message
             .first(Header::MaxBreadth)
             .is_some_and(|breadth| breadth.trim_matches('0').is_empty())
         {
-            return fault(440);
+            return fault(440, "max-breadth", "Max-Breadth");
         }
         let looped = message
             .values(Header::Via)
@@ -312,20 +323,23 @@ impl Proxy {
             .filter_map(|via| super::keys::Stamp::parse(via.branch()?))
             .any(|stamp| stamp.loop_hash == loop_hash && self.core.keys.is_ours(&stamp, message));
         if looped {
-            return fault(482);
+            return fault(482, "loop", "Via");
         }
         // An emergency call is not refused for an extension that nobody here knows.
         if !emergency && message.first(Header::ProxyRequire).is_some() {
             let options: Vec<&str> = message.values(Header::ProxyRequire).collect();
             return Err(Fault {
                 status: 420,
+                cause: "proxy-require",
+                at: "Proxy-Require",
                 header: Some(("Unsupported", options.join(", "))),
             });
         }
         Ok(())
     }
 
-    pub(super) fn reject(&mut self, arrival: &Arrival, fault: &Fault) {
+    pub(super) fn reject(&mut self, now: Now, arrival: &Arrival, fault: &Fault) {
+        self.core.note_fault(now, arrival.flow.remote, fault.at, fault.cause);
         let header: Option<Snippet<'_>> = fault.header.as_ref().map(|(name, value)| (*name, value.as_str()));
         self.core.reply(arrival, fault.status, header.as_slice());
     }

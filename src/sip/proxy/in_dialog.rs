@@ -36,7 +36,7 @@ impl Proxy {
         };
         let loop_hash = self.loop_hash(&arrival.message, arrival.peer);
         if let Err(fault) = self.check(&arrival.message, loop_hash, false) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         if self.is_full(false, false) {
             return self.core.refuse_overloaded(&arrival);
