@@ -379,12 +379,10 @@ impl Proxy {
         self.contexts.len() + self.core.clients.len() >= most
     }
 
-    /// OPTIONS to ourselves (RFC 3261 §11): no user part, and no host but ours.
+    /// OPTIONS to ourselves (RFC 3261 §11): no user part, and no host but ours; however many hops are left, since it goes no further.
+    /// For anybody else we do not answer, though §16.3 would let us where no hop is left: who traces a path wants to see the 483.
     fn is_for_us(&self, message: &Message) -> bool {
-        let Some(uri) = Uri::parse(message.request_uri()) else {
-            return false;
-        };
-        message.max_forwards() == Some(0) || (uri.user.is_none() && is_ours(&self.core, &uri))
+        Uri::parse(message.request_uri()).is_some_and(|uri| uri.user.is_none() && is_ours(&self.core, &uri))
     }
 
     fn answer_options(&mut self, arrival: &Arrival) {

@@ -216,6 +216,23 @@ fn options_to_us_are_answered_and_others_relayed() {
 }
 
 #[test]
+fn options_without_hops_left_are_answered_200_by_us_for_us_only() {
+    let mut rig = Rig::new();
+    for (uri, status) in [
+        ("sip:10.0.9.9:5060", 200),
+        ("sip:0612345678@h", 483),
+        ("sip:10.0.1.1", 483),
+    ] {
+        for from in [PBX, TRUNK_A] {
+            let options = plain("OPTIONS", uri, "").replace("Max-Forwards: 70", "Max-Forwards: 0");
+            rig.receive(from, options);
+            assert_eq!(rig.lines(), [format!("{from} {status} OPTIONS")], "{uri}");
+        }
+    }
+    assert_eq!(rig.metric("clapet_parse_errors_total{cause=\"too-many-hops\"}"), 4);
+}
+
+#[test]
 fn each_refusal_before_the_question_is_counted_by_its_cause() {
     let plain = |extra: &str| plain("INVITE", "sip:0612345678@h", extra);
     for (message, cause) in [
