@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::choose;
 use super::context::{Context, ContextId, Server};
+use super::counters::Shed;
 use super::forward::To;
 use super::keys::Use;
 use super::outcome::Settlement;
@@ -81,7 +82,8 @@ impl Proxy {
         let asks_are_full = self.core.asks.len() >= self.core.settings.max_asks;
         if self.is_full(is_invite, emergency) || (is_invite && !emergency && (self.draining || asks_are_full)) {
             if is_invite {
-                self.core.counters.invite(&source.id, "refuse", "overload");
+                let cause = if self.draining { Shed::Drain } else { Shed::Load };
+                self.core.counters.shed(&source.id, cause);
                 self.core.note_shed(&arrival, now.mono);
             }
             return self.core.refuse_overloaded(&arrival);
