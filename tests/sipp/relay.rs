@@ -25,6 +25,7 @@ const UNLUCKY: u64 = 4;
 /// Between whoever sends to `address` and one far end.
 pub struct Relay {
     pub address: SocketAddr,
+    to: Arc<Mutex<Option<SocketAddr>>>,
     fate: Arc<Fate>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -38,8 +39,8 @@ struct Fate {
 }
 
 impl Relay {
-    /// Carries datagrams to `to`, and what it answers back to who sent last.
-    pub fn start(ip: &str, to: SocketAddr, weather: Weather) -> Self {
+    /// Carries datagrams nowhere until [`Relay::lead`]; what comes back goes to who sent last.
+    pub fn start(ip: &str, weather: Weather) -> Self {
         let near = Arc::new(UdpSocket::bind((ip, 0)).expect("a port"));
         // Seen by the far end under the near end's address.
         let far = Arc::new(UdpSocket::bind((ip, 0)).expect("a port"));
@@ -51,12 +52,13 @@ impl Relay {
             repeated: AtomicUsize::new(0),
         });
         let stop = Arc::new(AtomicBool::new(false));
-        let sender = Arc::new(Mutex::new(None));
+        let (sender, lead) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
         let threads = [true, false]
             .map(|onward| {
                 let (from, out) = if onward { (&near, &far) } else { (&far, &near) };
                 let (from, out) = (Arc::clone(from), Arc::clone(out));
-                let (fate, stop, sender) = (Arc::clone(&fate), Arc::clone(&stop), Arc::clone(&sender));
+                let (fate, stop) = (Arc::clone(&fate), Arc::clone(&stop));
+                let (sender, lead) = (Arc::clone(&sender), Arc::clone(&lead));
                 from.set_read_timeout(Some(TICK)).expect("a time-out");
                 std::thread::spawn(move || {
                     let mut buffer = vec![0; 65_536];
@@ -67,7 +69,7 @@ impl Relay {
                         let known: &Mutex<Option<SocketAddr>> = &sender;
                         let to = if onward {
                             *known.lock().expect("no panic") = Some(source);
-                            Some(to)
+                            *lead.lock().expect("no panic")
                         } else {
                             *known.lock().expect("no panic")
                         };
@@ -82,10 +84,16 @@ impl Relay {
             .into();
         Self {
             address,
+            to: lead,
             fate,
             stop,
             threads,
         }
+    }
+
+    /// Where datagrams go from now on.
+    pub fn lead(&self, to: SocketAddr) {
+        *self.to.lock().expect("no panic") = Some(to);
     }
 
     /// Datagrams lost, and sent more than once.
