@@ -72,8 +72,8 @@ impl Sipp {
         let folder = site.path(&name);
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("scenario.xml"), filled(run, local)).expect("a scenario written");
-        let callees: String = run.callees.iter().map(|callee| format!("{callee};\n")).collect();
-        std::fs::write(folder.join("callees.csv"), format!("SEQUENTIAL\n{callees}")).expect("numbers written");
+        let callees = format!("SEQUENTIAL\n{};\n", run.callees.join(";\n"));
+        std::fs::write(folder.join("callees.csv"), callees).expect("numbers written");
         let mut command = Command::new(&tools.sipp);
         if let Some(remote) = remote {
             command.arg(remote.to_string());
