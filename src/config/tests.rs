@@ -279,7 +279,7 @@ fn name_servers_are_addresses_and_their_trunks_are_found_later() {
         "[\"0.0.0.0\"]",
         "[\"192.0.2.53:0\"]",
         "\"192.0.2.53\"",
-        &nine,
+        nine.as_str(),
     ] {
         let fault = with(wrong, "sip:127.0.0.1:5090").unwrap_err().to_string();
         assert!(fault.contains("sip.nameservers"), "{wrong}: {fault}");
