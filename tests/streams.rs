@@ -1,12 +1,14 @@
 //! The server in process over TCP and TLS: calls from end to end, who a client certificate says somebody is, and whom a trunk's
 //! certificate must name. Certificates are made as the tests run; every port is one that was free.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -16,75 +18,13 @@ use clapet::config::Config;
 use clapet::serve::{Server, Setup};
 use clapet::sip::message::{Header, Message, Method, Response};
 use clapet::sip::transport::{Frame, Framer};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+use support::authority::{Authority, Signed};
 use tempfile::TempDir;
 
 /// Nothing here takes this long; a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(20);
-
-/// A certification authority, and the files of what it signs.
-struct Authority {
-    folder: PathBuf,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-/// A certificate and its key as files.
-struct Signed {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signed");
-        let authority = Self {
-            folder: folder.join(name),
-            issuer,
-        };
-        fs::create_dir_all(&authority.folder).expect("a folder");
-        fs::write(authority.file(), authority.issuer.pem()).expect("written");
-        authority
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join("ca.pem")
-    }
-
-    fn sign(&self, name: &str) -> Signed {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        let signed = Signed {
-            certificate: self.folder.join(format!("{name}.pem")),
-            key: self.folder.join(format!("{name}.key")),
-        };
-        fs::write(&signed.certificate, certificate.pem()).expect("written");
-        fs::write(&signed.key, key.serialize_pem()).expect("written");
-        signed
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("an authority");
-        roots
-    }
-}
-
-impl Signed {
-    fn read(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let certificate = CertificateDer::from_pem_file(&self.certificate).expect("a certificate");
-        (
-            vec![certificate],
-            PrivateKeyDer::from_pem_file(&self.key).expect("a key"),
-        )
-    }
-}
 
 /// One end of a connection, or of datagrams, that reads and writes SIP.
 struct Wire {
@@ -300,16 +240,6 @@ fn folder() -> TempDir {
     TempDir::new().expect("a folder")
 }
 
-fn proxy_tls(authority: &Authority) -> String {
-    let own = authority.sign("proxy.example");
-    format!(
-        "[sip.tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
-        own.certificate.display().to_string(),
-        own.key.display().to_string(),
-        authority.file().display().to_string()
-    )
-}
-
 #[test]
 fn a_dialog_goes_over_tcp_both_ways_whichever_worker_has_it() {
     let (carrier, target) = listener();
@@ -365,7 +295,7 @@ fn udp_to_tls_records_both_sides_and_the_trunk_is_verified() {
     let ca = format!("ca = {:?}", authority.file().display().to_string());
     let host = format!("sip:localhost:{};transport=tls", target.port());
     let more = source("addresses = [\"127.0.0.1\"]") + &trunk("carrier", &host, &ca);
-    let world = World::start(folder, 1, &proxy_tls(&authority), &more);
+    let world = World::start(folder, 1, &authority.proxy(), &more);
     let own = authority.sign("localhost");
     let callee = std::thread::spawn(move || {
         let mut wire = accept_tls(&carrier, &own);
@@ -409,7 +339,7 @@ fn a_trunk_with_the_wrong_name_gets_no_call() {
     let more = source("addresses = [\"127.0.0.1\"]")
         + &trunk("carrier", &host, &ca)
         + &trunk("next", &format!("sip:{next};transport=tcp"), "priority = 2");
-    let world = World::start(folder, 1, &proxy_tls(&authority), &more);
+    let world = World::start(folder, 1, &authority.proxy(), &more);
     let own = authority.sign("other.example");
     let refused = std::thread::spawn(move || accept_tls(&carrier, &own).next().is_none());
     let mut pbx = world.client();
@@ -436,7 +366,7 @@ fn a_client_certificate_says_who_a_source_is_and_its_address_does_not() {
         authority.sign("other.example"),
         stranger.sign("pbx.example"),
     );
-    let world = World::start(folder, 1, &proxy_tls(&authority), &more);
+    let world = World::start(folder, 1, &authority.proxy(), &more);
     let proxy = world.address("tls");
     let unknown = |mut wire: Wire, transport, call| {
         let local = wire.local;
@@ -482,7 +412,7 @@ fn a_client_whose_certificate_names_its_host_takes_calls_by_the_connection_it_ma
     )) + &trunk("carrier", &format!("sip:{trunk_at}"), "");
     let own = authority.sign("127.0.0.1");
     let ca = format!("ca = {:?}\n", authority.file().display().to_string());
-    let world = World::start(folder, 1, &(proxy_tls(&authority) + &ca), &more);
+    let world = World::start(folder, 1, &(authority.proxy() + &ca), &more);
     let mut pbx = Wire::tls(world.address("tls"), &authority, Some(&own));
     let sent_by = format!("127.0.0.1:{port}");
     let options = format!(

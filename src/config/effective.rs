@@ -35,6 +35,8 @@ struct Sip<'c> {
     unknown_sources: &'static str,
     emergency_from: Vec<String>,
     drain: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nameservers: Vec<String>,
     streams: Streams,
     tls: Option<Tls<'c>>,
 }
@@ -194,6 +196,7 @@ fn whole(config: &Config) -> Whole<'_> {
             unknown_sources: if peers.silence_unknown { "silence" } else { "refuse" },
             emergency_from: peers.emergency_from.iter().map(ToString::to_string).collect(),
             drain: span(config.sip.drain),
+            nameservers: config.sip.nameservers.iter().map(ToString::to_string).collect(),
             streams: streams(&config.sip.streams),
             tls: config.sip.tls_files.certificate.as_deref().map(|certificate| Tls {
                 certificate: Some(certificate),

@@ -67,6 +67,8 @@ pub struct Sip {
     pub listen: Vec<Listen>,
     /// How long pending INVITEs may take after SIGTERM.
     pub drain: Duration,
+    /// Whom the names of trunks are asked of; empty: the system's.
+    pub nameservers: Vec<SocketAddr>,
     /// `[sip.streams]`.
     pub streams: StreamSettings,
     /// `[sip.tls]` and what trunks and sources need of it, ready for use.
@@ -278,6 +280,7 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
         sip: Sip {
             listen: sip.listen,
             drain: sip.drain,
+            nameservers: sip.nameservers,
             streams: sip.streams,
             tls: Arc::new(tls.unwrap_or_default()),
             tls_files: TlsFiles {

@@ -538,6 +538,10 @@ fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, patient: bool, faul
     });
     let found: Vec<SocketAddr> = match host.ip() {
         Some(ip) => vec![SocketAddr::new(ip, port)],
+        // Only those are asked, once the server runs.
+        None if patient && sip.is_some_and(|sip| !sip.nameservers.is_empty()) => {
+            return Some(Target::lost(text, transport));
+        }
         None => match (host.host, port).to_socket_addrs() {
             Ok(found) => found.collect(),
             Err(error) if patient => {
@@ -546,11 +550,7 @@ fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, patient: bool, faul
                     host.host
                 );
                 faults.warn(written.span(), message);
-                return Some(Target {
-                    uri: Arc::from(text.as_str()),
-                    address: SocketAddr::from(([0, 0, 0, 0], 0)),
-                    transport,
-                });
+                return Some(Target::lost(text, transport));
             }
             Err(error) => return fail(format!("the host {:?} cannot be found: {error}", host.host)),
         },

@@ -13,7 +13,7 @@ use toml::de::DeValue;
 use super::parties::{Professionals, Sources};
 use super::section::{Section, as_section, read};
 use super::tls::TlsRead;
-use super::values::{Id, ListenText, NetText, Sha256, Span};
+use super::values::{Id, ListenText, NetText, ServerText, Sha256, Span};
 use super::{Api, Listen};
 use crate::api::{Role, Token};
 use crate::gate::OnStoreFailure;
@@ -29,6 +29,7 @@ pub(super) struct SipRead {
     pub drain: Duration,
     pub emergency_from: Vec<IpNet>,
     pub silence_unknown: bool,
+    pub nameservers: Vec<SocketAddr>,
     pub streams: StreamSettings,
     pub tls: TlsRead,
 }
@@ -55,6 +56,7 @@ pub(super) fn sip(root: &mut Section<'_, '_>) -> Option<SipRead> {
             .filter_map(|net| net.parse().ok())
             .collect(),
         silence_unknown: false,
+        nameservers: Vec::new(),
         streams: StreamSettings::default(),
         tls: TlsRead::default(),
     };
@@ -80,6 +82,12 @@ pub(super) fn sip(root: &mut Section<'_, '_>) -> Option<SipRead> {
     }
     if let Some((_, nets)) = section.list::<NetText>("emergency_from") {
         read_whole.emergency_from = nets.into_iter().map(|net| net.into_inner().0).collect();
+    }
+    if let Some((_, servers)) = section.list::<ServerText>("nameservers") {
+        if let Some(beyond) = servers.get(MAX_NAMESERVERS) {
+            faults.push(beyond.span(), format!("expected at most {MAX_NAMESERVERS}"));
+        }
+        read_whole.nameservers = servers.into_iter().map(|server| server.into_inner().0).collect();
     }
     if let Some(drain) = duration(&mut section, "drain", Duration::ZERO, MAX_DRAIN) {
         read_whole.drain = drain;
@@ -405,4 +413,5 @@ const SEGMENT_MIB: std::ops::RangeInclusive<u64> = 1..=4096;
 const MAX_DAYS: u32 = 36_525;
 
 const MAX_LISTENERS: usize = 64;
+const MAX_NAMESERVERS: usize = 8;
 const MAX_TOKENS: usize = 1_024;

@@ -259,6 +259,33 @@ fn sources_without_addresses_share_a_realm_and_no_username() {
     assert!(two("r", "u").unwrap_err().to_string().contains("the same username"));
 }
 
+#[test]
+fn name_servers_are_addresses_and_their_trunks_are_found_later() {
+    let with = |servers: &str, target: &str| {
+        let text = SHIPPED.replace("drain = \"10s\"", &format!("drain = \"10s\"\nnameservers = {servers}"));
+        read(&text.replace("sip:127.0.0.1:5090;transport=udp", target))
+    };
+    let config = with("[\"192.0.2.53\", \"[2001:db8::53]:5353\"]", "sip:nobody.example").unwrap();
+    let expected: Vec<SocketAddr> = ["192.0.2.53:53", "[2001:db8::53]:5353"]
+        .map(|text| text.parse().unwrap())
+        .into();
+    assert_eq!(config.sip.nameservers, expected);
+    assert_eq!(config.warnings, [""; 0], "nobody was asked yet");
+    assert!(config.peers.trunks[0].target.address.ip().is_unspecified());
+    assert_eq!(read(&config.effective()).unwrap().sip.nameservers, expected);
+    let nine = format!("[{}]", "\"192.0.2.53\", ".repeat(9));
+    for wrong in [
+        "[\"dns.example\"]",
+        "[\"0.0.0.0\"]",
+        "[\"192.0.2.53:0\"]",
+        "\"192.0.2.53\"",
+        nine.as_str(),
+    ] {
+        let fault = with(wrong, "sip:127.0.0.1:5090").unwrap_err().to_string();
+        assert!(fault.contains("sip.nameservers"), "{wrong}: {fault}");
+    }
+}
+
 /// What stands in the file behind a `#` as the default is the default; every key is there.
 #[test]
 fn the_shipped_sample_explains_every_key_and_leaving_all_out_changes_nothing() {
@@ -268,6 +295,7 @@ fn the_shipped_sample_explains_every_key_and_leaving_all_out_changes_nothing() {
         "unknown_sources",
         "emergency_from",
         "drain",
+        "nameservers",
         "engine",
         "durability",
         "answer_within",

@@ -43,6 +43,8 @@ text_values! {
     NetText(IpNet) = net;
     /// `"udp://127.0.0.1:5060"`.
     ListenText((Transport, SocketAddr)) = listen;
+    /// A name server's address, with a port or without.
+    ServerText(SocketAddr) = name_server;
     /// A header field's name.
     HeaderName(Arc<str>) = header_name;
     /// An `http` or `https` URL that may stand in angle brackets.
@@ -57,6 +59,15 @@ text_values! {
 pub(super) type Hash = [u8; 32];
 
 type Read<T> = Result<T, &'static str>;
+
+fn name_server(text: &str) -> Read<SocketAddr> {
+    let bare = |text: &str| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS_PORT));
+    text.parse()
+        .ok()
+        .or_else(|| bare(text))
+        .filter(|server: &SocketAddr| server.port() != 0 && !server.ip().is_unspecified())
+        .ok_or("the address of a name server such as \"192.0.2.53\" or \"[2001:db8::53]:5353\"")
+}
 
 fn span(text: &str) -> Read<Duration> {
     const EXPECTED: &str = "a duration such as \"500ms\", \"10s\" or \"2m\"";
@@ -230,6 +241,8 @@ pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Port of SIP over UDP and TCP (RFC 3261 §19.1.2).
 pub(super) const SIP_PORT: u16 = 5060;
+
+const DNS_PORT: u16 = 53;
 
 /// Port of SIP over TLS (RFC 3261 §19.1.2).
 pub(super) const SIPS_PORT: u16 = 5061;

@@ -153,6 +153,10 @@ impl Plan {
         if whole.len() + after.len() > MAX_E164 {
             return Err(length);
         }
+        // It would be taken for a national prefix left there, and read back as another number.
+        if self.codes[usize::from(code)].national && after.first() == self.national_prefix.as_slice().first() {
+            return Err(length);
+        }
         if !after.iter().all(|&digit| whole.push(digit)) || self.whole(code, whole.as_slice()) != after.len() {
             return Err(length);
         }

@@ -366,6 +366,14 @@ fn one_number_however_it_is_written() {
 }
 
 #[test]
+fn no_number_begins_with_the_national_prefix_after_its_code() {
+    // Read as a number, each would read back as another one.
+    for dialled in ["+33 00 55401456", "0508 00 00 10", "+508 000010", "+262 00 123456"] {
+        assert!(read(dialled).is_err(), "{dialled}: {:?}", read(dialled));
+    }
+}
+
+#[test]
 fn overseas_numbers_however_they_are_written() {
     for (key, written) in [
         (

@@ -1,5 +1,6 @@
 //! What may be done to a running server from outside its workers: reload, drain, stop, and what `/readyz` tells of it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,6 +69,7 @@ impl Control {
         record_configuration(&*self.ledger, &config);
         config.sip.listen.clone_from(&in_force.sip.listen);
         config.sip.streams.clone_from(&in_force.sip.streams);
+        config.sip.nameservers.clone_from(&in_force.sip.nameservers);
         config.api.listen = in_force.api.listen;
         config.store = in_force.store.clone();
         *in_force = config;
@@ -100,6 +102,19 @@ impl Control {
                 .map(|socket| (socket.transport, socket.address.is_ipv4()))
                 .collect(),
         )
+    }
+
+    /// `[sip] nameservers`, as at start.
+    pub(super) fn nameservers(&self) -> Vec<SocketAddr> {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.sip.nameservers.clone()
+    }
+
+    /// Is there a trunk of which no address is known?
+    pub(super) fn has_lost_trunks(&self) -> bool {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lost = |trunk: &Trunk| trunk.target.address.ip().is_unspecified();
+        in_force.peers.trunks.iter().any(is_lost)
     }
 
     /// A trunk's name leads there; true where that is news, which is then in force.
@@ -267,6 +282,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     }
     if old.sip.streams != new.sip.streams {
         told.push("sip.streams: takes effect at the next start".to_owned());
+    }
+    if old.sip.nameservers != new.sip.nameservers {
+        told.push("sip.nameservers: takes effect at the next start".to_owned());
     }
     if old.api.listen != new.api.listen {
         told.push("api.listen: takes effect at the next start".to_owned());

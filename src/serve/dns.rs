@@ -1,21 +1,37 @@
-//! The questions of [`super::resolve`] put to the system's name servers by `hickory-resolver`, which caches answers, negative ones
-//! too, for their time to live and reads the hosts file.
+//! The questions of [`super::resolve`] put to name servers by `hickory-resolver`, which caches answers, negative ones too, for their
+//! time to live and reads the hosts file.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use hickory_resolver::config::{NameServerConfig, NameServerConfigGroup, ResolverConfig};
+use hickory_resolver::name_server::TokioConnectionProvider;
+use hickory_resolver::proto::ProtoErrorKind;
 use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::proto::xfer::Protocol;
 use hickory_resolver::{ResolveError, TokioResolver};
 
 use super::resolve::{Answer, Names, Naptr, Srv};
 
-/// The system's name servers.
+/// Name servers.
 pub(super) struct Dns(TokioResolver);
 
 impl Dns {
-    /// As `/etc/resolv.conf` says.
-    pub(super) fn system() -> Result<Self, String> {
-        let mut builder = TokioResolver::builder_tokio().map_err(|fault| fault.to_string())?;
+    /// These, in this order, or where there are none, those of `/etc/resolv.conf`.
+    pub(super) fn new(servers: &[SocketAddr]) -> Result<Self, String> {
+        let mut builder = if servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(|fault| fault.to_string())?
+        } else {
+            let mut group = NameServerConfigGroup::with_capacity(2 * servers.len());
+            for server in servers {
+                // What does not fit into a datagram comes over TCP.
+                for protocol in [Protocol::Udp, Protocol::Tcp] {
+                    group.push(NameServerConfig::new(*server, protocol));
+                }
+            }
+            let config = ResolverConfig::from_parts(None, Vec::new(), group);
+            TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
+        };
         let options = builder.options_mut();
         options.timeout = TIMEOUT;
         options.negative_max_ttl = Some(NEGATIVE);
@@ -76,12 +92,14 @@ fn absolute(name: &str) -> String {
     }
 }
 
-/// That there is no such record is an answer, for as long as a negative one holds; anything else is a failure.
+/// That there is no such record is an answer, for as long as it says; anything else is a failure.
 fn none_or<T>(fault: &ResolveError) -> Answer<T> {
-    if fault.is_no_records_found() || fault.is_nx_domain() {
-        Ok((Vec::new(), NEGATIVE))
-    } else {
-        Err(fault.to_string())
+    match fault.proto().map(hickory_resolver::proto::ProtoError::kind) {
+        Some(ProtoErrorKind::NoRecordsFound { negative_ttl, .. }) => {
+            let said = negative_ttl.map_or(NEGATIVE, |seconds| Duration::from_secs(seconds.into()));
+            Ok((Vec::new(), said.min(NEGATIVE)))
+        }
+        _ => Err(fault.to_string()),
     }
 }
 

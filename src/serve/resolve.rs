@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -169,9 +170,11 @@ struct Kept {
     failed: bool,
 }
 
-/// Keeps the names of the trunks in force fresh until the server stops.
-pub(super) async fn keep_fresh(names: impl Names, control: Arc<Control>) {
+/// Keeps the names of the trunks in force fresh until the server stops. `looked` is told once each has been looked up for the first
+/// time.
+pub(super) async fn keep_fresh(names: impl Names, control: Arc<Control>, looked: SyncSender<()>) {
     let mut kept: Vec<Kept> = Vec::new();
+    let mut looked = Some(looked);
     while !control.shared.is_stopping() {
         let now = Instant::now();
         let (trunks, sockets) = control.named_trunks();
@@ -198,6 +201,8 @@ pub(super) async fn keep_fresh(names: impl Names, control: Arc<Control>) {
                     life.clamp(SHORTEST, LONGEST)
                 }
                 other => {
+                    // A name that is not there yet is looked for again as soon as its zone lets us.
+                    let again = other.as_ref().map_or(AFTER_FAILURE, |(_, life)| *life);
                     if !std::mem::replace(&mut one.failed, true) {
                         let why = other
                             .err()
@@ -207,11 +212,13 @@ pub(super) async fn keep_fresh(names: impl Names, control: Arc<Control>) {
                             why, "its name cannot be found; what was found last is kept"
                         );
                     }
-                    AFTER_FAILURE
+                    again.clamp(SHORTEST, AFTER_FAILURE)
                 }
             };
             one.due = Instant::now() + life;
         }
+        // Its receiver sees it go.
+        drop(looked.take());
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -223,7 +230,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Until a name that could not be found is looked up again.
+/// Until a name that could not be found is looked up again, at the latest.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 
 /// Records of one answer, and addresses of one trunk, that are looked at.

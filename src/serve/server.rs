@@ -45,6 +45,9 @@ const T1: Duration = Duration::from_millis(500);
 /// How often a drain looks whether all is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// How long a start may wait for the names of trunks.
+const FIRST_NAMES: Duration = Duration::from_secs(2);
+
 /// Most workers.
 const MAX_WORKERS: usize = 64;
 
@@ -246,8 +249,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts the thread that keeps the names of trunks fresh.
+    /// Starts the thread that keeps the names of trunks fresh. Where no call could go anywhere before, waits for what it finds first,
+    /// but not for long.
     fn watch_names(&mut self, control: &Arc<Control>) -> Result<(), ServeError> {
+        let (looked, first) = std::sync::mpsc::sync_channel(1);
+        let servers = control.nameservers();
+        let lost = control.has_lost_trunks();
         let control = Arc::clone(control);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -257,13 +264,17 @@ impl Server {
             .name("names".into())
             .spawn(move || {
                 // Without name servers the addresses found at start stay.
-                match runtime.block_on(async { Dns::system() }) {
-                    Ok(dns) => runtime.block_on(keep_fresh(dns, control)),
+                match runtime.block_on(async { Dns::new(&servers) }) {
+                    Ok(dns) => runtime.block_on(keep_fresh(dns, control, looked)),
                     Err(fault) => warn!(fault, "names of trunks are not looked up again"),
                 }
             })
             .map_err(|fault| ServeError::SetUp("the lookup of names", fault.to_string()))?;
         self.workers.push(thread);
+        if lost {
+            // Nothing is ever sent: it ends when the thread lets go of its end.
+            let _ = first.recv_timeout(FIRST_NAMES);
+        }
         Ok(())
     }
 

@@ -51,7 +51,7 @@ impl PeerLog {
                 header = %Shown(what.header),
                 cause = %Shown(what.cause),
                 suppressed,
-                "malformed message"
+                "bad input"
             );
         }
     }

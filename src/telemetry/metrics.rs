@@ -10,6 +10,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec,
 pub struct Metrics {
     pub registry: Registry,
     pub invites: IntCounterVec,
+    pub invites_shed: IntCounterVec,
     pub decision_seconds: Histogram,
     pub reserve_seconds: Histogram,
     pub attempts: IntCounterVec,
@@ -64,6 +65,11 @@ impl Metrics {
                 "Dialog-opening INVITEs judged.",
                 &["source", "professional", "verdict", "reason"],
             )?,
+            invites_shed: counters(
+                "invites_shed_total",
+                "INVITEs answered 503 unjudged; cause is load or drain.",
+                &["source", "cause"],
+            )?,
             decision_seconds: seconds("decision_seconds", "Time of a decision, storage apart.", &micro)?,
             reserve_seconds: seconds("reserve_seconds", "Time until a reservation is durable.", &milli)?,
             attempts: counters(
@@ -78,7 +84,11 @@ impl Metrics {
             )?,
             sip_retransmissions: counters("sip_retransmissions_total", "Retransmissions.", &["direction"])?,
             transactions: gauge("transactions", "Transactions in memory.")?,
-            parse_errors: counters("parse_errors_total", "Messages that could not be read.", &["cause"])?,
+            parse_errors: counters(
+                "parse_errors_total",
+                "Messages that could not be read, or not be carried.",
+                &["cause"],
+            )?,
             connections: gauges("connections", "Stream connections that are open.", &["transport"])?,
             connections_closed: counters("connections_closed_total", "Stream connections that ended.", &["cause"])?,
             connections_refused: counters(
@@ -86,7 +96,7 @@ impl Metrics {
                 "Stream connections that were not taken or made, by the bound that was reached.",
                 &["bound"],
             )?,
-            trunk_up: gauges("trunk_up", "1 while a trunk is used.", &["trunk"])?,
+            trunk_up: gauges("trunk_up", "0 while a trunk fails its probes, 1 otherwise.", &["trunk"])?,
             trunk_responses: counters(
                 "trunk_responses_total",
                 "Final responses of trunks.",
@@ -137,11 +147,13 @@ mod tests {
         metrics.sip_retransmissions.with_label_values(&["in"]).inc();
         metrics.parse_errors.with_label_values(&["start-line"]).inc();
         metrics.trunk_up.with_label_values(&["a"]).set(1);
+        metrics.invites_shed.with_label_values(&["bpo", "load"]).inc();
         metrics.trunk_responses.with_label_values(&["a", "2xx"]).inc();
         metrics.set_lists(&[("bloctel".to_owned(), 3600, 7)]);
         let text = metrics.render();
         for name in [
             "invites_total{professional=\"acme\",reason=\"\",source=\"bpo\",verdict=\"allow\"} 1",
+            "invites_shed_total{cause=\"load\",source=\"bpo\"} 1",
             "decision_seconds_count",
             "reserve_seconds_count",
             "attempts_total{outcome=\"answered\"}",

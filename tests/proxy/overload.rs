@@ -50,11 +50,7 @@ fn a_saturated_worker_turns_new_calls_away_and_takes_all_again_when_it_has_time(
     assert_eq!(world.statuses(pending), [487], "and are cancelled");
     world.run(seconds(4));
     assert_eq!(world.statuses(emergency), [200]);
-    let shed = world
-        .metrics
-        .invites
-        .with_label_values(&["bpo", "none", "refuse", "overload"])
-        .get();
+    let shed = world.metrics.invites_shed.with_label_values(&["bpo", "load"]).get();
     assert!(shed >= 180);
 
     rest(&mut world, seconds(4));

@@ -137,6 +137,7 @@ impl Site {
             child,
             log,
             sip: Vec::new(),
+            listeners: Vec::new(),
             api: None,
         };
         let deadline = Instant::now() + START;
@@ -201,6 +202,8 @@ pub struct Server {
     log: PathBuf,
     /// Where it takes SIP over UDP.
     pub sip: Vec<SocketAddr>,
+    /// Where it takes SIP, with `udp`, `tcp` or `tls`.
+    listeners: Vec<(String, SocketAddr)>,
     /// Where it takes HTTP.
     pub api: Option<SocketAddr>,
 }
@@ -243,6 +246,12 @@ impl Server {
         self.child.try_wait().expect("a child").is_none()
     }
 
+    /// The first listener of a transport.
+    pub fn listener(&self, transport: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|(scheme, _)| scheme == transport);
+        found.unwrap_or_else(|| panic!("no {transport} listener")).1
+    }
+
     /// What it wrote to stderr.
     pub fn messages(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -283,6 +292,9 @@ impl Server {
             let Ok(address) = address.parse::<SocketAddr>() else {
                 continue;
             };
+            if !scheme.is_empty() {
+                self.listeners.push((scheme.to_owned(), address));
+            }
             if scheme == "udp" || (scheme.is_empty() && key == "sip") {
                 self.sip.push(address);
             } else if key == "api" || key == "http" || scheme == "http" {

@@ -69,6 +69,16 @@ impl ParseCause {
         }
     }
 
+    /// Name of the header at fault; empty where none is known.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Missing(header) | Self::Duplicate(header) | Self::Malformed(header) => header.as_str(),
+            Self::CSeqMethod => Header::CSeq.as_str(),
+            Self::ContentLength => Header::ContentLength.as_str(),
+            _ => "",
+        }
+    }
+
     /// Status the RFC names for it.
     fn status(self) -> u16 {
         match self {

@@ -38,6 +38,17 @@ pub struct Target {
     pub transport: Transport,
 }
 
+impl Target {
+    /// One whose name is still to be found: no call goes there until it is.
+    pub fn lost(uri: &str, transport: Transport) -> Self {
+        Self {
+            uri: Arc::from(uri),
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            transport,
+        }
+    }
+}
+
 /// One of the addresses that a name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::choose;
 use super::context::{Asked, Context, ContextId, Server};
+use super::counters::Shed;
 use super::forward::To;
 use super::keys::Use;
 use super::outcome::Settlement;
@@ -24,6 +25,10 @@ use crate::sip::peer::{NumberFormat, Peer, TrunkIndex};
 /// Why a request goes no further (RFC 3261 §16.3).
 pub(super) struct Fault {
     status: u16,
+    /// Label of `clapet_parse_errors_total{cause}`.
+    cause: &'static str,
+    /// The header at fault; empty where it is the Request-URI.
+    at: &'static str,
     header: Option<(&'static str, String)>,
 }
 
@@ -72,12 +77,13 @@ impl Proxy {
         }
         let loop_hash = self.loop_hash(message, arrival.peer);
         if let Err(fault) = self.check(message, loop_hash, emergency) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         let asks_are_full = self.core.asks.len() >= self.core.settings.max_asks;
         if self.is_full(is_invite, emergency) || (is_invite && !emergency && (self.draining || asks_are_full)) {
             if is_invite {
-                self.core.counters.invite(&source.id, "refuse", "overload");
+                let cause = if self.draining { Shed::Drain } else { Shed::Load };
+                self.core.counters.shed(&source.id, cause);
                 self.core.note_shed(&arrival, now.mono);
             }
             return self.core.refuse_overloaded(&arrival);
@@ -146,7 +152,7 @@ impl Proxy {
         }
         let loop_hash = self.loop_hash(message, arrival.peer);
         if let Err(fault) = self.check(message, loop_hash, false) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         let source = match question::callee(plan, message.request_uri()) {
             Callee::Number(Number::E164(callee)) => routed.directory.inbound(callee, now.wall.date_naive()),
@@ -196,7 +202,7 @@ impl Proxy {
         }
         let loop_hash = self.loop_hash(message, arrival.peer);
         if let Err(fault) = self.check(message, loop_hash, true) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         if self.is_full(true, true) {
             return self.core.refuse_overloaded(&arrival);
@@ -302,7 +308,14 @@ impl Proxy {
 
     /// RFC 3261 §16.3: what is wrong with a request before it is routed.
     pub(super) fn check(&self, message: &Message, loop_hash: u64, emergency: bool) -> Result<(), Fault> {
-        let fault = |status| Err(Fault { status, header: None });
+        let fault = |status, cause, at| {
+            Err(Fault {
+                status,
+                cause,
+                at,
+                header: None,
+            })
+        };
         let known = Uri::parse(message.request_uri()).is_some_and(|uri| {
             ["sip", "sips", "tel"]
                 .iter()
@@ -310,17 +323,17 @@ impl Proxy {
                 || uri.is_emergency_service()
         });
         if !known {
-            return fault(416);
+            return fault(416, "uri-scheme", "");
         }
         if message.max_forwards() == Some(0) {
-            return fault(483);
+            return fault(483, "too-many-hops", "Max-Forwards");
         }
         // RFC 5393 §5.3.3: even the one branch is too many.
         if message
             .first(Header::MaxBreadth)
             .is_some_and(|breadth| breadth.trim_matches('0').is_empty())
         {
-            return fault(440);
+            return fault(440, "max-breadth", "Max-Breadth");
         }
         let looped = message
             .values(Header::Via)
@@ -328,20 +341,23 @@ impl Proxy {
             .filter_map(|via| super::keys::Stamp::parse(via.branch()?))
             .any(|stamp| stamp.loop_hash == loop_hash && self.core.keys.is_ours(&stamp, message));
         if looped {
-            return fault(482);
+            return fault(482, "loop", "Via");
         }
         // An emergency call is not refused for an extension that nobody here knows.
         if !emergency && message.first(Header::ProxyRequire).is_some() {
             let options: Vec<&str> = message.values(Header::ProxyRequire).collect();
             return Err(Fault {
                 status: 420,
+                cause: "proxy-require",
+                at: "Proxy-Require",
                 header: Some(("Unsupported", options.join(", "))),
             });
         }
         Ok(())
     }
 
-    pub(super) fn reject(&mut self, arrival: &Arrival, fault: &Fault) {
+    pub(super) fn reject(&mut self, now: Now, arrival: &Arrival, fault: &Fault) {
+        self.core.note_fault(now, arrival.flow.remote, fault.at, fault.cause);
         let header: Option<Snippet<'_>> = fault.header.as_ref().map(|(name, value)| (*name, value.as_str()));
         self.core.reply(arrival, fault.status, header.as_slice());
     }
@@ -380,12 +396,10 @@ impl Proxy {
         self.contexts.len() + self.core.clients.len() >= most
     }
 
-    /// OPTIONS to ourselves (RFC 3261 §11): no user part, and no host but ours.
+    /// OPTIONS to ourselves (RFC 3261 §11): no user part, and no host but ours; however many hops are left, since it goes no further.
+    /// For anybody else we do not answer, though §16.3 would let us where no hop is left: who traces a path wants to see the 483.
     fn is_for_us(&self, message: &Message) -> bool {
-        let Some(uri) = Uri::parse(message.request_uri()) else {
-            return false;
-        };
-        message.max_forwards() == Some(0) || (uri.user.is_none() && is_ours(&self.core, &uri))
+        Uri::parse(message.request_uri()).is_some_and(|uri| uri.user.is_none() && is_ours(&self.core, &uri))
     }
 
     fn answer_options(&mut self, arrival: &Arrival) {

@@ -21,7 +21,8 @@ use crate::sip::peer::Directory;
 use crate::sip::transaction::Durations;
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::timer::Timers;
-use crate::sip::{Flow, ListenerId, Transport};
+use crate::sip::{Flow, ListenerId, Now, Transport};
+use crate::telemetry::{Malformed, PeerLog};
 
 /// Routing with its lookups; a call keeps the one it began with.
 pub(super) struct Routed {
@@ -57,6 +58,7 @@ pub(super) struct Core {
     pub(super) durations: Durations,
     pub(super) keys: Keys,
     pub(super) counters: Counters,
+    log: PeerLog,
     pub(super) outputs: VecDeque<Output>,
     /// Client transactions by the unique part of their branch.
     pub(super) clients: FxHashMap<u64, ContextId>,
@@ -82,6 +84,7 @@ impl Core {
             durations: Durations::from_t1(settings.t1),
             keys: Keys::new(&settings.secret, settings.instance),
             counters,
+            log: PeerLog::default(),
             outputs: VecDeque::new(),
             clients: FxHashMap::default(),
             unheard: BTreeSet::new(),
@@ -107,6 +110,14 @@ impl Core {
     pub(super) fn resend(&mut self, flow: Flow, bytes: Bytes, kind: Kind) {
         self.counters.retransmission(Direction::Out);
         self.send(flow, bytes, kind);
+    }
+
+    /// Bad input: counted by its cause, and told in the log with whose it is and which header it is about, where that peer has not
+    /// filled its share of lines.
+    pub(super) fn note_fault(&self, now: Now, peer: SocketAddr, header: &str, cause: &str) {
+        let counted = &self.counters.metrics.parse_errors;
+        counted.with_label_values(&[cause]).inc();
+        self.log.malformed(Malformed { peer, header, cause }, now.mono);
     }
 
     pub(super) fn ask_id(&mut self) -> AskId {

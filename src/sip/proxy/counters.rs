@@ -31,6 +31,24 @@ pub(super) enum Kind {
     Response(u16),
 }
 
+/// Why a call was turned away with 503 before it was judged: that is no reason of the law's, and the same call may go a moment later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shed {
+    /// More than can be carried.
+    Load,
+    /// The server is about to end.
+    Drain,
+}
+
+impl Shed {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Drain => "drain",
+        }
+    }
+}
+
 const TRANSPORTS: usize = 3;
 const METHODS: usize = Method::Other as usize + 1;
 const KINDS: usize = METHODS + 6;
@@ -106,6 +124,14 @@ impl Counters {
         self.metrics
             .trunk_responses
             .with_label_values(&[trunk, class(status)])
+            .inc();
+    }
+
+    /// An INVITE that was turned away unjudged, for now.
+    pub(super) fn shed(&self, source: &str, cause: Shed) {
+        self.metrics
+            .invites_shed
+            .with_label_values(&[source, cause.label()])
             .inc();
     }
 

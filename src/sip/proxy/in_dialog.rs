@@ -1,8 +1,9 @@
 //! Requests within a dialog: proven by our own Route, routed by the Routes that follow it or by the Request-URI (RFC 3261 §16.4 to
 //! §16.6), from either side. The ACK of a 2xx is routed without a transaction.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
 use super::Proxy;
@@ -36,7 +37,7 @@ impl Proxy {
         };
         let loop_hash = self.loop_hash(&arrival.message, arrival.peer);
         if let Err(fault) = self.check(&arrival.message, loop_hash, false) {
-            return self.reject(&arrival, &fault);
+            return self.reject(now, &arrival, &fault);
         }
         if self.is_full(false, false) {
             return self.core.refuse_overloaded(&arrival);
@@ -177,7 +178,8 @@ impl Core {
         })
     }
 
-    /// The flow to a URI: its address, or that of the configured target of its name, else where that side of the call is.
+    /// The flow to a URI: its address, or that of the configured target of its name, else where that side of the call is, which is
+    /// also where a side is found whose address is one of a network that we are not in.
     fn next_hop(&self, routed: &Routed, came_by: ListenerId, uri: &Uri<'_>, side: Side) -> Option<Flow> {
         let host = uri.host_port;
         let transport = uri.transport().unwrap_or(Transport::Udp);
@@ -190,12 +192,27 @@ impl Core {
             Some(SocketAddr::new(ip, port))
         });
         let (address, transport) = match (address, host) {
+            (Some(address), _) if hides(address.ip(), side.address.ip()) => (side.address, side.transport),
             (Some(address), _) => (address, transport),
             (None, Some(host)) => named(routed, host.host).unwrap_or((side.address, side.transport)),
             (None, None) => (side.address, side.transport),
         };
         self.flow(came_by, address, transport)
     }
+}
+
+/// Does a side that names this address, and is seen at that one, sit behind an address translation? It does where it names a private
+/// network that it is not seen in. Within one such network the name is believed: a PBX may well have its signalling apart. Nothing is
+/// translated on the loopback.
+fn hides(named: IpAddr, seen: IpAddr) -> bool {
+    let (named, seen) = (private_network(named), seen.to_canonical());
+    named.is_some() && !seen.is_loopback() && named != private_network(seen)
+}
+
+/// Which of the networks that no route leads to from outside.
+fn private_network(address: IpAddr) -> Option<IpNet> {
+    let address = address.to_canonical();
+    PRIVATE.into_iter().find(|net| net.contains(&address))
 }
 
 /// The configured target with that host name.
@@ -216,3 +233,57 @@ fn named(routed: &Routed, host: &str) -> Option<(SocketAddr, Transport)> {
 
 /// Routes of one request that are looked at.
 const MAX_ROUTES: usize = 16;
+
+/// RFC 1918, RFC 6598, RFC 3927, RFC 4193, link-local and loopback addresses, and those that name no host.
+const PRIVATE: [IpNet; 10] = [
+    v4([10, 0, 0, 0], 8),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 168, 0, 0], 16),
+    v4([100, 64, 0, 0], 10),
+    v4([169, 254, 0, 0], 16),
+    v4([127, 0, 0, 0], 8),
+    v4([0, 0, 0, 0], 8),
+    v6(0xfc00, 0, 7),
+    v6(0xfe80, 0, 10),
+    v6(0, 1, 128),
+];
+
+const fn v4(address: [u8; 4], length: u8) -> IpNet {
+    let [a, b, c, d] = address;
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length))
+}
+
+const fn v6(first: u16, last: u16, length: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(
+        Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last),
+        length,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_address_is_believed_of_who_is_seen_in_its_network_only() {
+        for (named, seen, expected) in [
+            ("192.168.1.10", "198.51.100.7", true),
+            ("10.0.0.5", "198.51.100.7", true),
+            ("100.64.3.2", "198.51.100.7", true),
+            ("192.168.1.10", "10.8.0.1", true),
+            ("127.0.0.1", "10.8.0.1", true),
+            ("0.0.0.0", "198.51.100.7", true),
+            ("fd00::5", "2001:db8::7", true),
+            ("::ffff:192.168.1.10", "::ffff:198.51.100.7", true),
+            ("10.0.0.5", "10.8.0.1", false),
+            ("172.17.0.2", "172.31.255.1", false),
+            ("203.0.113.5", "198.51.100.7", false),
+            ("203.0.113.5", "10.8.0.1", false),
+            ("2001:db8::5", "fd00::7", false),
+            ("192.168.1.10", "127.0.0.1", false),
+        ] {
+            let (named_at, seen_at) = (named.parse().unwrap(), seen.parse().unwrap());
+            assert_eq!(hides(named_at, seen_at), expected, "{named} seen at {seen}");
+        }
+    }
+}

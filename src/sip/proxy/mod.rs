@@ -185,7 +185,7 @@ impl Proxy {
                 self.core.counters.message(Direction::In, flow.transport, kind);
                 self.response(now, flow, &message);
             }
-            Err(error) => self.malformed(flow, &error),
+            Err(error) => self.malformed(now, flow, &error),
         }
         self.count();
     }
@@ -382,13 +382,9 @@ impl Proxy {
         self.finish(id, now);
     }
 
-    fn malformed(&mut self, flow: Flow, error: &ParseError) {
-        self.core
-            .counters
-            .metrics
-            .parse_errors
-            .with_label_values(&[error.cause.as_str()])
-            .inc();
+    fn malformed(&mut self, now: Now, flow: Flow, error: &ParseError) {
+        let cause = error.cause;
+        self.core.note_fault(now, flow.remote, cause.header(), cause.as_str());
         let stranger = self.routed.directory.peer(&flow) == Peer::Unknown;
         if stranger && self.routed.routing.peers.silence_unknown {
             return;

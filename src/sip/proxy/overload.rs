@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::Proxy;
 use super::core::Core;
-use super::counters::Direction;
+use super::counters::{Direction, Shed};
 use super::keys::Chance;
 use super::recent::Recent;
 use super::refuse::Arrival;
@@ -123,7 +123,7 @@ impl Proxy {
             if let Peer::Source(index) = arrival.peer
                 && let Some(source) = self.routed.routing.peers.sources.get(usize::from(index.0))
             {
-                self.core.counters.invite(&source.id, "refuse", "overload");
+                self.core.counters.shed(&source.id, Shed::Load);
             }
             self.core.note_shed(arrival, now.mono);
         }

@@ -90,6 +90,43 @@ fn a_name_that_only_the_peer_can_resolve_is_reached_where_the_call_came_from() {
 }
 
 #[test]
+fn a_side_behind_nat_is_reached_where_the_call_came_from() {
+    let mut peers = peers();
+    peers.sources[0].addresses = address("198.51.100.0/24");
+    let mut rig = Rig::with(settings(), peers);
+    let nat = "198.51.100.7:40123";
+    rig.receive(nat, invite()).allow();
+    let forwarded = rig.last_to(TRUNK_A);
+    rig.receive(
+        TRUNK_A,
+        answer(&forwarded, 200, "Contact: <sip:callee@10.0.1.1:5091>\r\n"),
+    );
+    let route = rig.last_to(nat).first(Header::RecordRoute).unwrap().to_owned();
+    for (turn, (contact, to)) in [
+        ("sip:pbx@192.168.1.10", nat),
+        ("sip:pbx@10.0.0.1:5070;transport=tcp", nat),
+        ("sip:pbx@198.51.100.9:5070", "198.51.100.9:5070"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bye = from_callee("BYE", contact, &route).replace("z9hG4bKback", &format!("z9hG4bK{turn}"));
+        rig.receive(TRUNK_A, bye);
+        assert_eq!(
+            rig.lines(),
+            [format!("{to} BYE {contact}")],
+            "the Request-URI stays as it is"
+        );
+    }
+    // The trunk's own private address is believed: it is seen in that network.
+    rig.receive(
+        nat,
+        from_caller("BYE", "sip:callee@10.0.1.1:5091", "z9hG4bKnat", &route),
+    );
+    assert_eq!(rig.lines(), ["10.0.1.1:5091 BYE sip:callee@10.0.1.1:5091"]);
+}
+
+#[test]
 fn further_routes_are_followed_loose_and_strict() {
     let mut rig = Rig::new();
     let route = answered(&mut rig);

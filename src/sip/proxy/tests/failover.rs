@@ -126,3 +126,28 @@ fn without_a_trunk_the_call_ends_with_500() {
     rig.allow();
     assert_eq!(rig.lines(), ["10.0.0.1:5060 500 INVITE"]);
 }
+
+#[test]
+fn a_sips_call_goes_to_trunks_over_tls_only() {
+    let secure = invite().replace("INVITE sip:", "INVITE sips:");
+    let mut rig = Rig::new();
+    rig.receive(PBX, secure.clone()).allow();
+    let lines = rig.lines();
+    assert!(lines.iter().all(|line| line.starts_with(PBX)), "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "10.0.0.1:5060 500 INVITE");
+
+    let mut settings = settings();
+    settings.listeners.push(Listener {
+        id: ListenerId(1),
+        transport: Transport::Tls,
+        advertise: Arc::from("10.0.9.9:5061"),
+        local: "10.0.9.9:5061".parse().unwrap(),
+    });
+    let mut peers = peers();
+    peers.trunks[1].target.transport = Transport::Tls;
+    let mut rig = Rig::with(settings, peers);
+    rig.receive(PBX, secure).allow();
+    let forwarded = rig.last_to(TRUNK_B);
+    assert_eq!(forwarded.request_uri(), "sips:0612345678@10.0.1.2:5090");
+    assert!(forwarded.via().unwrap().raw.starts_with("SIP/2.0/TLS "));
+}

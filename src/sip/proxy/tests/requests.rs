@@ -216,6 +216,50 @@ fn options_to_us_are_answered_and_others_relayed() {
 }
 
 #[test]
+fn options_without_hops_left_are_answered_200_by_us_for_us_only() {
+    let mut rig = Rig::new();
+    for (uri, status) in [
+        ("sip:10.0.9.9:5060", 200),
+        ("sip:0612345678@h", 483),
+        ("sip:10.0.1.1", 483),
+    ] {
+        for from in [PBX, TRUNK_A] {
+            let options = plain("OPTIONS", uri, "").replace("Max-Forwards: 70", "Max-Forwards: 0");
+            rig.receive(from, options);
+            assert_eq!(rig.lines(), [format!("{from} {status} OPTIONS")], "{uri}");
+        }
+    }
+    assert_eq!(rig.metric("clapet_parse_errors_total{cause=\"too-many-hops\"}"), 4);
+}
+
+#[test]
+fn each_refusal_before_the_question_is_counted_by_its_cause() {
+    let plain = |extra: &str| plain("INVITE", "sip:0612345678@h", extra);
+    for (message, cause) in [
+        (
+            plain("").replace("sip:0612345678@h SIP", "http:0612345678 SIP"),
+            "uri-scheme",
+        ),
+        (
+            plain("").replace("Max-Forwards: 70", "Max-Forwards: 0"),
+            "too-many-hops",
+        ),
+        (plain("Max-Breadth: 0\r\n"), "max-breadth"),
+        (plain("Proxy-Require: nothing\r\n"), "proxy-require"),
+        (plain("").replace("CSeq: 1 INVITE", "CSeq: 1 BYE"), "cseq-method"),
+        (plain("").replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia"), "version"),
+        (plain("Content-Length: 900\r\n"), "content-length"),
+    ] {
+        let mut rig = Rig::new();
+        rig.receive(PBX, message.clone());
+        let answered = rig.last_to(PBX).status();
+        assert!((400..600).contains(&answered), "{cause}: {answered}");
+        let counted = rig.metric(&format!("clapet_parse_errors_total{{cause=\"{cause}\"}}"));
+        assert_eq!(counted, 1, "{cause}: {message}");
+    }
+}
+
+#[test]
 fn responses_go_where_the_via_says_or_where_rport_asks() {
     for (via, to) in [
         ("SIP/2.0/UDP 10.0.0.1:5062;branch=z9hG4bKv", "10.0.0.1:5062"),

@@ -97,7 +97,7 @@ impl Task {
                 return;
             }
             Ok(Err(error)) => {
-                self.log(&format!("TLS: {error}"));
+                self.log("", &format!("TLS: {error}"));
                 Cause::Tls
             }
             Err(_) => Cause::Handshake,
@@ -121,7 +121,7 @@ impl Task {
             return self.run(stream, outbox, written, true).await;
         }
         let Some(target) = self.connections.in_force().tls.target(self.ends.remote) else {
-            self.log("no certification authority to verify this peer with");
+            self.log("", "no certification authority to verify this peer with");
             return self.end(Cause::Tls).await;
         };
         let left = limit.saturating_sub(started.elapsed());
@@ -129,7 +129,7 @@ impl Task {
         match timeout(left, handshake).await {
             Ok(Ok(stream)) => self.run(stream, outbox, written, true).await,
             Ok(Err(error)) => {
-                self.log(&format!("TLS: {error}"));
+                self.log("", &format!("TLS: {error}"));
                 self.end(Cause::Tls).await;
             }
             Err(_) => self.end(Cause::Handshake).await,
@@ -203,7 +203,7 @@ impl Task {
     ) {
         let metrics = &self.connections.metrics;
         metrics.parse_errors.with_label_values(&[fault.cause.as_str()]).inc();
-        self.log(fault.cause.as_str());
+        self.log(fault.cause.header(), fault.cause.as_str());
         let Some(answer) = refusal(fault, self.ends.remote, self.ends.id.0.get()).filter(|_| !half_written) else {
             return;
         };
@@ -236,10 +236,10 @@ impl Task {
         closed.with_label_values(&[cause.as_str()]).inc();
     }
 
-    fn log(&self, cause: &str) {
+    fn log(&self, header: &str, cause: &str) {
         let what = Malformed {
             peer: self.ends.remote,
-            header: "",
+            header,
             cause,
         };
         self.connections.log.malformed(what, Instant::now());

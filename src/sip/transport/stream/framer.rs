@@ -63,6 +63,14 @@ impl FaultCause {
         }
     }
 
+    /// Name of the header at fault; empty where none is.
+    pub(super) fn header(self) -> &'static str {
+        match self {
+            Self::Garbage | Self::HeadTooLarge => "",
+            Self::NoContentLength | Self::BadContentLength | Self::BodyTooLarge => "Content-Length",
+        }
+    }
+
     /// The status and phrase that a request at fault is answered with before its connection is closed.
     pub fn answer(self) -> (u16, &'static str) {
         match self {

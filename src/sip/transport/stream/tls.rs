@@ -126,8 +126,7 @@ impl Tls {
             Some(ca) => client_config(identity, ca)?,
             None => self.client.clone().ok_or(TlsError::NoAuthority)?,
         };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+        let name = server_name(host)?;
         let target = TlsTarget { name, config };
         if let Some(address) = address {
             self.targets.insert(address, target.clone());
@@ -136,10 +135,18 @@ impl Tls {
         Ok(())
     }
 
-    /// The host of a target added is found at that address: whoever answers there must show the host's certificate.
+    /// A target's host is found at that address: whoever answers there must show the host's certificate, also where nobody knew
+    /// before that it speaks TLS.
     pub fn lead(&mut self, host: &str, address: SocketAddr) {
-        if let Some(target) = self.hosts.get(&host.to_ascii_lowercase()) {
-            self.targets.insert(address, target.clone());
+        let known = self.hosts.get(&host.to_ascii_lowercase()).cloned();
+        let target = known.or_else(|| {
+            Some(TlsTarget {
+                name: server_name(host).ok()?,
+                config: self.client.clone()?,
+            })
+        });
+        if let Some(target) = target {
+            self.targets.insert(address, target);
         }
     }
 
@@ -199,6 +206,11 @@ pub(super) fn names_host(certificate: &CertificateDer<'_>, host: &str) -> bool {
         (Ok(parsed), Ok(name)) => parsed.verify_is_valid_for_subject_name(&name).is_ok(),
         _ => false,
     }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -1,0 +1,307 @@
+//! Trunks that are names (RFC 3263): the server in process, asking a name server of the test's own. What is looked up, in which order
+//! it is tried, how a change is noticed, what happens while nothing can be looked up, and whose certificate is believed.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use clapet::config::Config;
+use clapet::serve::{Server, Setup};
+use clapet::sip::message::{Message, Response};
+use clapet::sip::transport::{Frame, Framer};
+use hickory_resolver::proto::rr::RecordType;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use support::authority::{Authority, Signed};
+use support::dns::NameServer;
+use tempfile::TempDir;
+
+/// Nothing here takes this long; a test that waits so long has failed.
+const LONG: Duration = Duration::from_secs(60);
+
+/// From one look at what has changed to the next.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// An hour, which is longer than any test.
+const HOUR: u32 = 3600;
+
+struct World {
+    server: Server,
+    pbx: UdpSocket,
+    calls: AtomicUsize,
+    _folder: TempDir,
+}
+
+impl World {
+    /// One source whose calls are not judged, these trunks, and more of `[sip]`.
+    fn start(folder: TempDir, names: &NameServer, listen: &str, sip: &str, trunks: &str) -> Self {
+        let store = folder.path().join("store").display().to_string();
+        let text = format!(
+            "[sip]\nlisten = [{listen}]\nnameservers = [\"{}\"]\n{sip}\n[store]\npath = {store:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
+             [[source]]\nid = \"pbx\"\ndialling = \"manual\"\npurpose = \"other\"\naddresses = [\"127.0.0.1\"]\n{trunks}",
+            names.address
+        );
+        let config = Config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(config.warnings, [""; 0]);
+        let setup = Setup {
+            api: false,
+            ..Setup::default()
+        };
+        let pbx = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        pbx.set_read_timeout(Some(LONG)).expect("a time-out");
+        Self {
+            server: Server::start(config, setup).expect("started"),
+            pbx,
+            calls: AtomicUsize::new(0),
+            _folder: folder,
+        }
+    }
+
+    /// Places a call; its final status.
+    fn call(&self) -> u16 {
+        let proxy = self.server.sip()[0];
+        let local = self.pbx.local_addr().expect("bound");
+        let call = format!("call-{}", self.calls.fetch_add(1, Ordering::Relaxed));
+        let invite = format!(
+            "INVITE sip:0612345678@{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{call};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:0162001001@{local}>;tag=f\r\nTo: <sip:0612345678@{proxy}>\r\nCall-ID: {call}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:pbx@{local}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.pbx.send_to(invite.as_bytes(), proxy).expect("sent");
+        loop {
+            let mut buffer = [0; 8192];
+            let (length, _) = self.pbx.recv_from(&mut buffer).expect("a response");
+            let answer = Message::parse(Bytes::copy_from_slice(&buffer[..length])).expect("SIP");
+            // Repeated answers to calls before: they are not acknowledged here.
+            if answer.call_id() == call && answer.status() >= 200 {
+                return answer.status();
+            }
+        }
+    }
+
+    /// Places calls until one ends with that status; how many it took.
+    fn call_until(&self, status: u16) -> usize {
+        let deadline = Instant::now() + LONG;
+        let mut calls = 1;
+        while self.call() != status {
+            assert!(Instant::now() < deadline, "no call ended with {status}");
+            calls += 1;
+            std::thread::sleep(LOOK);
+        }
+        calls
+    }
+
+    fn end(self) {
+        self.server.close().expect("closed");
+    }
+}
+
+fn trunk(id: &str, target: &str, more: &str) -> String {
+    format!("[[trunk]]\nid = \"{id}\"\ntarget = \"{target}\"\n{more}\n")
+}
+
+/// A trunk over UDP that answers each INVITE with one status, until the test ends.
+fn carrier(ip: &str, status: u16) -> SocketAddr {
+    let socket = UdpSocket::bind((ip, 0)).expect("a free port");
+    let address = socket.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let request = Message::parse(Bytes::copy_from_slice(&buffer[..length])).expect("SIP");
+            if request.method_name() == "INVITE" {
+                let sent = socket.send_to(&answer(&request, status), from);
+                sent.expect("sent");
+            }
+        }
+    });
+    address
+}
+
+fn answer(request: &Message, status: u16) -> Bytes {
+    let response = Response {
+        request,
+        status,
+        phrase: "",
+        to_tag: "callee",
+        received_from: None,
+        headers: &[],
+    };
+    response.write(&mut BytesMut::new())
+}
+
+#[test]
+fn naptr_leads_by_srv_to_addresses_of_both_families_in_their_order() {
+    let names = NameServer::start(HOUR);
+    let (first, second) = (carrier("127.0.0.1", 503), carrier("::1", 486));
+    // What we do not speak is passed over.
+    names.naptr(
+        "carrier.example",
+        HOUR,
+        &[
+            (10, "SIPS+D2T", "_sips._tcp.carrier.example"),
+            (20, "SIP+D2U", "_sip._udp.core.carrier.example"),
+        ],
+    );
+    names.srv(
+        "_sip._udp.core.carrier.example",
+        HOUR,
+        &[
+            (2, second.port(), "b.carrier.example"),
+            (1, first.port(), "a.carrier.example"),
+        ],
+    );
+    names.address("a.carrier.example", HOUR, "127.0.0.1");
+    names.address("b.carrier.example", HOUR, "::1");
+    let folder = TempDir::new().expect("a folder");
+    let listen = "\"udp://127.0.0.1:0\", \"udp://[::1]:0\"";
+    let world = World::start(folder, &names, listen, "", &trunk("named", "sip:carrier.example", ""));
+    assert_eq!(world.call(), 486, "a 503 of the first leads to the second");
+    assert_eq!(names.asked("_sips._tcp.carrier.example", RecordType::SRV), 0);
+    assert_eq!(names.asked("_sip._udp.carrier.example", RecordType::SRV), 0);
+    world.end();
+}
+
+#[test]
+fn a_change_is_noticed_when_the_time_to_live_is_over_and_what_was_found_stays_while_nothing_can_be() {
+    let names = NameServer::start(HOUR);
+    let (before, after) = (carrier("127.0.0.1", 486), carrier("127.0.0.1", 480));
+    let service = "_sip._udp.carrier.example";
+    names.srv(service, 1, &[(1, before.port(), "a.carrier.example")]);
+    names.address("a.carrier.example", HOUR, "127.0.0.1");
+    let folder = TempDir::new().expect("a folder");
+    let world = World::start(
+        folder,
+        &names,
+        "\"udp://127.0.0.1:0\"",
+        "",
+        &trunk("named", "sip:carrier.example", ""),
+    );
+    assert_eq!(world.call(), 486);
+    names.srv(service, 1, &[(1, after.port(), "a.carrier.example")]);
+    world.call_until(480);
+    assert_eq!(
+        names.asked("carrier.example", RecordType::NAPTR),
+        1,
+        "that there is none is believed for as long as the zone says"
+    );
+    assert_eq!(names.asked("a.carrier.example", RecordType::A), 1);
+
+    names.fall_silent();
+    let asked = names.asked(service, RecordType::SRV);
+    let deadline = Instant::now() + LONG;
+    while names.asked(service, RecordType::SRV) < asked + 2 {
+        assert!(Instant::now() < deadline, "it is not asked again");
+        assert_eq!(world.call(), 480);
+        std::thread::sleep(LOOK);
+    }
+    assert_eq!(world.call(), 480);
+    world.end();
+}
+
+#[test]
+fn a_name_that_comes_to_exist_is_used_and_until_then_the_call_is_answered() {
+    let names = NameServer::start(1);
+    let port = carrier("127.0.0.1", 486).port();
+    let folder = TempDir::new().expect("a folder");
+    let target = format!("sip:later.example:{port}");
+    let world = World::start(
+        folder,
+        &names,
+        "\"udp://127.0.0.1:0\"",
+        "",
+        &trunk("named", &target, ""),
+    );
+    assert_eq!(world.call(), 500);
+    assert!(names.asked("later.example", RecordType::A) >= 1);
+    names.address("later.example", HOUR, "127.0.0.1");
+    assert!(world.call_until(486) > 1);
+    assert_eq!(
+        names.asked("later.example", RecordType::NAPTR),
+        0,
+        "a port leaves nothing to it"
+    );
+    world.end();
+}
+
+/// Takes TLS connections with a certificate, and answers each INVITE with one status; how many it got.
+fn tls_carrier(own: &Signed, status: u16) -> (SocketAddr, Arc<AtomicUsize>) {
+    let (chain, key) = own.read();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a pair");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a server");
+            let mut stream = StreamOwned::new(connection, stream);
+            let mut framer = Framer::new();
+            let mut buffer = [0; 8192];
+            // It ends with the connection, or in the handshake with whoever does not believe the certificate.
+            while let Ok(read) = std::io::Read::read(&mut stream, &mut buffer) {
+                if read == 0 {
+                    break;
+                }
+                framer.buffer().extend_from_slice(&buffer[..read]);
+                while let Some(frame) = framer.next_frame().expect("SIP") {
+                    let Frame::Message(bytes) = frame else { continue };
+                    let request = Message::parse(bytes).expect("SIP");
+                    if request.method_name() == "INVITE" {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        std::io::Write::write_all(&mut stream, &answer(&request, status)).expect("sent");
+                    }
+                }
+            }
+        }
+    });
+    (address, taken)
+}
+
+#[test]
+fn a_trunk_found_by_its_name_must_show_the_certificate_of_that_name() {
+    // How the name is written, and whether its certificate is believed. What SRV gave is no name to show (RFC 5922 §7.1).
+    for (target, shown, believed) in [
+        ("sip:carrier.example;transport=tls", "carrier.example", true),
+        ("sip:carrier.example;transport=tls", "sbc.carrier.example", false),
+        ("sip:carrier.example;transport=tls", "other.example", false),
+        ("sip:carrier.example", "carrier.example", true),
+        ("sip:carrier.example", "sbc.carrier.example", false),
+        ("sips:carrier.example;transport=tls", "carrier.example", true),
+    ] {
+        let folder = TempDir::new().expect("a folder");
+        let authority = Authority::new(folder.path(), "authority");
+        let (secure, taken) = tls_carrier(&authority.sign(shown), 486);
+        let plain = carrier("127.0.0.1", 480);
+        let names = NameServer::start(HOUR);
+        names.naptr(
+            "carrier.example",
+            HOUR,
+            &[(10, "SIPS+D2T", "_sips._tcp.carrier.example")],
+        );
+        names.srv(
+            "_sips._tcp.carrier.example",
+            HOUR,
+            &[(1, secure.port(), "sbc.carrier.example")],
+        );
+        names.address("sbc.carrier.example", HOUR, "127.0.0.1");
+        let ca = format!("ca = {:?}\n", authority.file().display().to_string());
+        let trunks = trunk("named", target, "") + &trunk("next", &format!("sip:{plain}"), "priority = 2");
+        let listen = "\"udp://127.0.0.1:0\", \"tls://127.0.0.1:0\"";
+        let world = World::start(folder, &names, listen, &(authority.proxy() + &ca), &trunks);
+        let (status, count) = if believed { (486, 1) } else { (480, 0) };
+        assert_eq!(world.call(), status, "{target} shows {shown}");
+        assert_eq!(taken.load(Ordering::Relaxed), count, "{target} shows {shown}");
+        world.end();
+    }
+}
