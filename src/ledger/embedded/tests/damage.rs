@@ -106,6 +106,57 @@ fn any_damage_to_the_view_ends_in_the_same_answers() {
 }
 
 #[test]
+fn a_view_made_anew_answers_as_before_and_takes_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = filled(folder.path());
+    let ledger = open(folder.path());
+    for round in 0..40 {
+        for callee in 0..200 {
+            granted(
+                &ledger,
+                key(1000 + callee + 200 * round),
+                hours(1),
+                1 + callee + 200 * round,
+            );
+        }
+        ledger.checkpoint().unwrap();
+    }
+    let size = || fs::metadata(folder.path().join("ledger/pages/db")).unwrap().len();
+    let before = size();
+    assert!(!ledger.core.compact_if_sparse().unwrap(), "a small view is left alone");
+    ledger.core.compact(super::view::Pace::AtOnce).unwrap();
+    assert!(size() < before, "{} of {before} bytes", size());
+    // Later checkpoints go on from it.
+    granted(&ledger, key(5), hours(2), 777);
+    close(ledger);
+    let (ledger, opened) = EmbeddedLedger::open(options(folder.path())).unwrap();
+    assert_eq!((opened.view, opened.replayed), (ViewState::Used, 0));
+    assert_eq!(history(&ledger, key(5)).attempts.len(), 2);
+    assert_eq!(history(&ledger, key(6)), known[6]);
+}
+
+#[test]
+fn making_the_view_anew_may_be_cut_off_anywhere() {
+    let whole = tempfile::tempdir().unwrap();
+    let known = filled(whole.path());
+    // What is there beside the folders in use, by whether the old view has been renamed away and the new one has its place.
+    for (in_use, beside) in [(true, "ledger.new"), (false, "ledger.new"), (true, "ledger.old")] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(whole.path(), folder.path());
+        let at = |name: &str| folder.path().join(name);
+        copy(&at("ledger"), &at(beside));
+        if !in_use {
+            fs::rename(at("ledger"), at("ledger.old")).unwrap();
+            fs::remove_file(at("ledger.new/position")).unwrap();
+        }
+        let (ledger, opened) = EmbeddedLedger::open(options(folder.path())).unwrap();
+        assert_eq!((opened.view, opened.replayed), (ViewState::Used, 0));
+        assert_eq!(histories(&ledger), known);
+        assert!(!at("ledger.new").exists() && !at("ledger.old").exists());
+    }
+}
+
+#[test]
 fn page_kept_from_an_older_checkpoint_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
