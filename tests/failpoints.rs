@@ -569,30 +569,3 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
-
-/// sled 0.34.7 stopped while opening leaves a half-written snapshot, after which it never opens again by itself.
-#[test]
-fn what_keeps_sled_from_opening_does_not_keep_clapet() {
-    let (site, trunk) = filled();
-    let pages = site.store().join("ledger/pages");
-    // What it was writing when it was stopped.
-    fs::write(pages.join("snap.7FFFFFFFFFFFFFFF.generating"), [0x5a; 100]).expect("half a snapshot");
-
-    let copied = tempfile::tempdir().expect("a folder");
-    copy(&pages, copied.path());
-    let alone = std::panic::catch_unwind(|| sled::open(copied.path()).map(drop));
-    eprintln!("sled alone: {alone:?}");
-    assert!(
-        !matches!(alone, Ok(Ok(()))),
-        "sled has learnt to open over its leftovers: the work-around can go"
-    );
-
-    let server = site.start();
-    let state = ready(&server);
-    assert_eq!(
-        (&state["ready"], &state["store"]["view_rebuilt"]),
-        (&Value::Bool(true), &Value::Bool(false))
-    );
-    nothing_lost(&site, &forwarded(&trunk));
-    assert_eq!(server.stop(), Some(0));
-}
