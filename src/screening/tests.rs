@@ -543,7 +543,9 @@ fn originals(path: &Path) -> Vec<String> {
 fn a_replaced_list_is_deleted_once_no_kept_day_asks_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let screening = open(folder.path()).keeping(100);
-    let load = |list, on, snapshot| drop(screening.load(list, Some(ACME), day(on), snapshot).unwrap());
+    let load = |list, on, snapshot| {
+        screening.load(list, Some(ACME), day(on), snapshot).unwrap();
+    };
     load(List::Bloctel, 0, plain([1]));
     load(List::Bloctel, 3, screened([1], [2]));
     load(List::Opposition, 4, plain([9]));
@@ -563,7 +565,9 @@ fn a_replaced_list_is_deleted_once_no_kept_day_asks_for_it() {
 fn a_screening_is_deleted_only_once_all_its_numbers_were_screened_again() {
     let folder = tempfile::tempdir().unwrap();
     let screening = open(folder.path()).keeping(60);
-    let load = |on, snapshot| drop(screening.load(List::Bloctel, Some(ACME), day(on), snapshot).unwrap());
+    let load = |on, snapshot| {
+        screening.load(List::Bloctel, Some(ACME), day(on), snapshot).unwrap();
+    };
     load(0, screened([1, 2], [3]));
     load(1, screened([4], []));
     load(20, screened([1, 3], [2]));

@@ -156,8 +156,7 @@ impl Site {
         Err(format!("no addresses.json after {START:?}\n{}", server.messages()))
     }
 
-    /// The binary in the folder, with the environment of the site.
-    pub fn command(&self) -> Command {
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_clapet"));
         command.current_dir(self.folder.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -41,6 +41,10 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
+fn is_sparse(disk: u64, live: u64) -> bool {
+    disk > SLACK + SPARSE * live
+}
+
 /// Bytes that a folder takes on the disk: sled leaves holes.
 fn on_disk(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
@@ -67,7 +71,7 @@ impl Core {
         let live: u64 = (0..PAGES)
             .map(|index| self.pages.lock(index).bytes().len() as u64)
             .sum();
-        if disk <= SLACK + SPARSE * live {
+        if !is_sparse(disk, live) {
             return Ok(false);
         }
         tracing::info!(disk, live, "the view takes far more than it holds and is made anew");
@@ -111,5 +115,18 @@ impl Core {
                 Err(why)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_sparse_only_well_beyond_what_steady_rewriting_takes() {
+        let live = 130 << 20;
+        assert!(!is_sparse(27 * live / 10, live), "steady rewriting");
+        assert!(is_sparse(4 * live, live));
+        assert!(!is_sparse(SLACK, 0), "an empty view has its first files");
     }
 }
