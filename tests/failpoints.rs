@@ -299,38 +299,43 @@ fn forwarded(trunk: &Trunk) -> BTreeMap<String, BTreeSet<String>> {
 
 /// The ledger, as its evidence tells it, against the trunk's record.
 fn nothing_lost(site: &Site, forwarded: &BTreeMap<String, BTreeSet<String>>) {
-    let counted = counted(site);
+    let told = told(site);
     for (callee, calls) in forwarded {
-        assert!(calls.len() <= MOST, "{callee}: {} calls forwarded", calls.len());
         let number = format!("+33{}", &callee[1..]);
-        let known = counted.get(&number).copied().unwrap_or(0);
+        let lines = told.get(&number).map_or(&[][..], Vec::as_slice);
+        let known = lines.iter().filter(|line| line["counts"] == true).count();
+        let text = || lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        assert!(
+            calls.len() <= MOST,
+            "{callee}: {} calls forwarded: {calls:?}\n{}",
+            calls.len(),
+            text()
+        );
         assert!(
             calls.len() <= known,
-            "{callee}: {} forwarded, {known} in the journal",
-            calls.len()
+            "{callee}: {} forwarded, {known} in the journal: {calls:?}\n{}",
+            calls.len(),
+            text()
         );
-        assert!(known <= MOST, "{callee}: {known} counted");
+        assert!(known <= MOST, "{callee}: {known} counted\n{}", text());
     }
 }
 
-/// Counted calls by callee, from the export.
-fn counted(site: &Site) -> BTreeMap<String, usize> {
+/// Calls by callee, from the export.
+fn told(site: &Site) -> BTreeMap<String, Vec<Value>> {
     let output = site.run(&["export", "attempts", "--professional", "acme", "--format", "jsonl"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut counted = BTreeMap::new();
+    let mut told: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in output
         .stdout
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
     {
         let value: Value = serde_json::from_slice(line).expect("a JSON object a line");
-        if value["counts"] == true {
-            *counted
-                .entry(value["callee"].as_str().expect("a callee").to_owned())
-                .or_default() += 1;
-        }
+        let callee = value["callee"].as_str().expect("a callee").to_owned();
+        told.entry(callee).or_default().push(value);
     }
-    counted
+    told
 }
 
 fn place(pbx: &mut End, callee: &str) -> (u16, String) {

@@ -23,6 +23,17 @@ fn histories(ledger: &EmbeddedLedger) -> Vec<History> {
 }
 
 #[test]
+fn call_repeated_after_a_crash_holds_its_attempt_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let id = granted(&ledger, key(1), hours(1), 7);
+    drop(ledger);
+    let ledger = open(folder.path());
+    assert_eq!(reserve(&ledger, key(1), hours(1), 7), Reserved::Held(id));
+    assert_eq!(history(&ledger, key(1)).attempts.len(), 1);
+}
+
+#[test]
 fn second_opening_is_told_who_holds_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
