@@ -304,7 +304,7 @@ fn nothing_lost(site: &Site, forwarded: &BTreeMap<String, BTreeSet<String>>) {
         let number = format!("+33{}", &callee[1..]);
         let lines = told.get(&number).map_or(&[][..], Vec::as_slice);
         let known = lines.iter().filter(|line| line["counts"] == true).count();
-        let text = || lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let text = || serde_json::to_string_pretty(lines).unwrap_or_default();
         assert!(
             calls.len() <= MOST,
             "{callee}: {} calls forwarded: {calls:?}\n{}",
