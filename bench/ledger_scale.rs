@@ -1,8 +1,9 @@
-//! The embedded ledger at five million live records: memory, size of the view, start to ready, and reservations at 2,000 a second
-//! while a checkpoint and the expiry run beside them.
+//! The embedded ledger at five million live records: memory, bytes on disk, start to ready by records to replay, and reservations at
+//! 2,000 a second while a checkpoint, the expiry, or everything that the store ever does runs beside them.
 //!
 //! `cargo bench --bench ledger_scale` runs it whole, each phase in a process of its own, in `CLAPET_SCALE_DIR` or a temporary folder
-//! (about 4 GB). `CLAPET_SCALE_RECORDS` changes the number of records. Prints a line for each figure.
+//! (about 4 GB); `cargo bench --bench ledger_scale -- PHASE DIR` runs one phase of it. `CLAPET_SCALE_RECORDS` changes the number of
+//! records. Prints a line for each figure.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,11 +16,32 @@ use clapet::ledger::{
     Answer, AttemptMeta, EmbeddedLedger, Key, Ledger, Options, Outcome, ReserveIf, Reserved, Siren, StoreError, Via,
 };
 use clapet::numbering::E164;
+use clapet::screening::{List, Screening, SnapshotBuilder};
 
 const RATE: u32 = 2000;
 const SECONDS: u32 = 40;
-/// Records appended after the last checkpoint before the process is stopped.
-const TAIL: u64 = 400_000;
+/// Records appended after the last checkpoint before the process is stopped: what a start then replays.
+const TAILS: [u64; 3] = [50_000, 200_000, 400_000];
+/// Numbers of the list that is loaded beside calls.
+const LISTED: u64 = 10_000_000;
+/// A segment of the journal while everything runs: one is full every quarter of a minute.
+const SMALL_SEGMENT: u64 = 16 << 20;
+
+const PHASES: [&str; 13] = [
+    "fill",
+    "start",
+    "tail-0",
+    "start",
+    "tail-1",
+    "start",
+    "tail-2",
+    "start",
+    "rate",
+    "together-strict",
+    "together-interval",
+    "start",
+    "rebuild",
+];
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -29,15 +51,21 @@ fn main() {
         match phase.as_str() {
             "fill" => fill(&folder, records),
             "start" => drop(start(&folder, "start")),
-            "tail" => tail(&folder, records),
+            "tail-0" => tail(&folder, records, TAILS[0]),
+            "tail-1" => tail(&folder, records, TAILS[1]),
+            "tail-2" => tail(&folder, records, TAILS[2]),
             "rate" => rate(&folder, records),
+            "together-strict" => together(&folder, records, true),
+            "together-interval" => together(&folder, records, false),
+            "rebuild" => rebuild(&folder),
             other => panic!("unknown phase {other}"),
         }
+        sizes(&folder, &phase);
         return;
     }
     let temporary = tempfile::tempdir().expect("a folder");
     let folder = std::env::var_os("CLAPET_SCALE_DIR").map_or_else(|| temporary.path().join("store"), PathBuf::from);
-    for phase in ["fill", "start", "tail", "start", "rate", "start"] {
+    for phase in PHASES {
         let binary = std::env::current_exe().expect("this program");
         let ended = Command::new(binary)
             .arg(phase)
@@ -45,14 +73,27 @@ fn main() {
             .status()
             .expect("a process");
         // The tail is cut off as a killed process would be.
-        assert!(ended.success() || phase == "tail", "{phase}: {ended}");
-        println!("view on disk after {phase}: {} MiB", size(&folder.join("ledger")) >> 20);
+        assert!(ended.success() || phase.starts_with("tail"), "{phase}: {ended}");
     }
+}
+
+/// What the store takes on the disk.
+fn sizes(folder: &Path, phase: &str) {
+    let journal = folder.join("journal");
+    let cold = size(&journal.join("cold"));
+    println!(
+        "after {phase}: view {} MiB, journal {} MiB and {} MiB cold",
+        size(&folder.join("ledger")) >> 20,
+        (size(&journal) - cold) >> 20,
+        cold >> 20
+    );
 }
 
 fn options(folder: &Path) -> Options {
     Options {
         path: folder.to_owned(),
+        // So that no segment grows old but where a phase says so.
+        clock: || first_day() + TimeDelta::days(31),
         ..Options::default()
     }
 }
@@ -107,6 +148,7 @@ fn fill(folder: &Path, records: u64) {
         strict: false,
         checkpoint_records: u64::MAX,
         checkpoint_every: Duration::from_secs(86_400),
+        segment_bytes: 4 * SMALL_SEGMENT,
         ..options(folder)
     })
     .expect("a store");
@@ -134,6 +176,11 @@ fn fill(folder: &Path, records: u64) {
     let began = Instant::now();
     block_on(ledger.close()).expect("closed");
     println!("first checkpoint: {:.1} s", began.elapsed().as_secs_f64());
+    println!(
+        "journal: {} bytes a record; view: {} bytes a row",
+        size(&folder.join("journal")) / calls,
+        size(&folder.join("ledger")) / records
+    );
     memory("fill");
 }
 
@@ -150,20 +197,113 @@ fn start(folder: &Path, phase: &str) -> EmbeddedLedger {
     ledger
 }
 
-fn tail(folder: &Path, records: u64) {
+/// Leaves records behind that no checkpoint holds, and a process that ended without one.
+fn tail(folder: &Path, records: u64, calls: u64) {
     let (ledger, _) = EmbeddedLedger::open(Options {
         checkpoint_records: u64::MAX,
         ..options(folder)
     })
     .expect("a store");
     let at = first_day() + TimeDelta::days(30);
-    for call in 0..TAIL {
+    for call in 0..calls {
         push(&ledger, key(call * 7 % records), at, call + 1);
     }
     while ledger.lag() > 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
     std::process::abort();
+}
+
+/// All of the journal is replayed, as where the view was lost.
+fn rebuild(folder: &Path) {
+    std::fs::remove_dir_all(folder.join("ledger")).expect("a view");
+    let (ledger, opened) = EmbeddedLedger::open(options(folder)).expect("a store");
+    let took = opened.took.as_secs_f64();
+    #[allow(clippy::cast_precision_loss)]
+    let rate = opened.replayed as f64 / took;
+    println!(
+        "rebuilt from the journal in {took:.2} s: {} records replayed, {rate:.0} a second",
+        opened.replayed
+    );
+    memory("rebuild");
+    drop(ledger);
+}
+
+/// `RATE` calls a second while the view is brought up to date, segments are rotated, old ones compressed, attempts expire, and a list
+/// of ten million numbers is loaded again and again.
+fn together(folder: &Path, records: u64, strict: bool) {
+    let at = first_day() + TimeDelta::days(31);
+    let (ledger, _) = EmbeddedLedger::open(Options {
+        strict,
+        checkpoint_records: 40_000,
+        checkpoint_every: Duration::from_secs(86_400),
+        segment_bytes: SMALL_SEGMENT,
+        ..options(folder)
+    })
+    .expect("a store");
+    let lists = folder.join(if strict { "lists-strict" } else { "lists-interval" });
+    let (screening, _) = Screening::open(&lists).expect("a folder");
+    // Each run of the two expires and moves what the other has left.
+    let begins = if strict { 0 } else { 5 };
+    let days_on = |from: i64, began: Instant| {
+        let passed = began.elapsed().as_secs().min(u64::from(SECONDS));
+        first_day() + TimeDelta::days(from + begins) + TimeDelta::hours(3 * i64::try_from(passed).expect("small"))
+    };
+    let done = AtomicBool::new(false);
+    let began = Instant::now();
+    let over = || done.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut passes = 0;
+            while !over() {
+                ledger.maintain(days_on(35, began));
+                passes += 1;
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            println!(
+                "expiry: {passes} passes over all pages, {} records left",
+                ledger.records()
+            );
+        });
+        scope.spawn(|| {
+            let mut moved = 0;
+            while !over() {
+                moved += ledger.age(days_on(40, began)).expect("segments moved").moved;
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            println!("{moved} segments of 64 MiB compressed");
+        });
+        scope.spawn(|| {
+            let mut times = Vec::new();
+            while !over() {
+                let started = Instant::now();
+                let mut builder = SnapshotBuilder::plain();
+                for n in 0..LISTED {
+                    builder.opposed(E164::new(33_600_000_000 + n * 37 % 100_000_000).expect("a number"));
+                }
+                let day = at.date_naive();
+                screening
+                    .load_built(List::Bloctel, None, day, builder.finish())
+                    .expect("a list");
+                times.push(started.elapsed().as_secs_f64());
+                std::thread::sleep(Duration::from_secs(3));
+            }
+            println!("lists of {LISTED} numbers loaded, seconds each: {times:.1?}");
+        });
+        offer(
+            &ledger,
+            records,
+            at,
+            if strict {
+                "beside everything, strict"
+            } else {
+                "beside everything, interval"
+            },
+        );
+        done.store(true, Ordering::Relaxed);
+    });
+    block_on(ledger.close()).expect("closed");
+    memory("together");
 }
 
 /// `RATE` calls a second, reserved durably and settled, in three parts: alone, beside a checkpoint, beside the expiry of old attempts.

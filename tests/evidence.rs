@@ -356,3 +356,36 @@ fn backup_under_load_is_whole_and_restores_every_call_that_was_answered_before_i
     let _ = world.trunk.calls();
     assert!(Path::new(&path).join("secret").exists());
 }
+
+#[test]
+fn a_rebuilt_view_shows_in_log_metric_and_readyz() {
+    let mut world = told();
+    let ready = |server: &Server| -> Value { serde_json::from_str(&server.get("/readyz").1).expect("a JSON object") };
+    assert_eq!(ready(&world.server)["store"]["view_rebuilt"], false);
+    assert!(world.server.metric("clapet_view_rebuilt", "").abs() < 0.5);
+    assert_eq!(world.server.stop(), Some(0));
+    let position = world.site.store().join("ledger/position");
+    let mut bytes = fs::read(&position).expect("the view's position");
+    bytes[20] ^= 4;
+    fs::write(&position, bytes).expect("the view's position");
+
+    world.server = world.site.start();
+    let state = ready(&world.server);
+    assert_eq!(
+        (&state["ready"], &state["store"]["view_rebuilt"]),
+        (&Value::Bool(true), &Value::Bool(true))
+    );
+    let degraded = state["degraded"].to_string();
+    assert!(
+        degraded.contains("ledger.damaged-1") && degraded.contains("rebuilt"),
+        "{degraded}"
+    );
+    assert!((world.server.metric("clapet_view_rebuilt", "") - 1.0).abs() < 0.5);
+    let log = world.server.messages();
+    assert!(log.contains("WARN") && log.contains("the view was damaged"), "{log}");
+    // What was known is known, and the next start finds nothing to tell.
+    assert_eq!(world.call("0612345679"), 403);
+    assert_eq!(world.server.stop(), Some(0));
+    world.server = world.site.start();
+    assert_eq!(ready(&world.server)["store"]["view_rebuilt"], false);
+}

@@ -84,7 +84,7 @@ impl Own {
         Ok(Self {
             runtime,
             ledger: Arc::new(ledger),
-            screening: Arc::new(screening),
+            screening: Arc::new(screening.keeping(config.store.retention.lists)),
             policy,
         })
     }

@@ -19,6 +19,7 @@ use crate::api::{Role, Token};
 use crate::gate::OnStoreFailure;
 use crate::law::{Law, LawError};
 use crate::ledger;
+use crate::screening::Screening;
 use crate::sip::Transport;
 use crate::sip::message::HostPort;
 use crate::sip::transport::StreamSettings;
@@ -229,6 +230,7 @@ fn retention(mut section: Section<'_, '_>) -> ledger::Retention {
         ("consents", ledger::Retention::PROOF, &mut kept.consents),
         ("contracts", 1, &mut kept.contracts),
         ("operations", 1, &mut kept.operations),
+        ("lists", Screening::LEAST_KEPT, &mut kept.lists),
     ] {
         if let Some(days) = days(&mut section, key, least) {
             *value = days;

@@ -15,7 +15,7 @@ use super::lines::{Line, Lines};
 use super::record::{details, kind_name, number, time};
 use crate::journal::{self, Kind, Stored};
 use crate::law::Law;
-use crate::ledger::body::{self, Record};
+use crate::ledger::body::{self, Carried, Record};
 use crate::ledger::{AttemptMeta, Entry, Outcome, Siren, Via};
 use crate::numbering::{E164, Number};
 use crate::rules::Reason;
@@ -280,7 +280,7 @@ impl Asked {
         }
         let everybody = matches!(
             stored.kind,
-            Kind::Configuration | Kind::Screening | Kind::Suspension | Kind::Range | Kind::Forgotten
+            Kind::Configuration | Kind::Screening | Kind::Suspension | Kind::Range | Kind::Forgotten | Kind::Carried
         );
         if self.what != What::Journal || stored.siren != 0 || !everybody {
             return false;
@@ -291,6 +291,7 @@ impl Asked {
                 entry: Entry::Range(range),
                 ..
             }) => range.professional == self.professional,
+            Ok(Record::Carried(Carried::Record(origin))) => self.concerns(&origin),
             _ => true,
         }
     }

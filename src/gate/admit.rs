@@ -196,7 +196,7 @@ impl Course {
         let Pending { judged, began } = pending;
         let mut decision = judged.decision;
         match reserved {
-            Ok(Reserved::Granted(id)) => {
+            Ok(Reserved::Granted(id) | Reserved::Held(id)) => {
                 core.metrics.reserve_seconds.observe(began.elapsed().as_secs_f64());
                 let grant = Grant {
                     key: self.key,
@@ -205,6 +205,7 @@ impl Course {
                     at: self.inquiry.now,
                     limit: decision.verdict.count_since,
                     consumes: judged.consumes,
+                    held: matches!(reserved, Ok(Reserved::Held(_))),
                 };
                 decision.reservation = Some(Reservation::new(core, grant));
                 Ok(Round::Done(Some(decision)))

@@ -42,6 +42,8 @@ pub(super) struct Grant {
     pub(super) limit: Option<(u8, DateTime<Utc>)>,
     /// The consent that an answered call consumes.
     pub(super) consumes: Option<(DateTime<Utc>, ConsentScope)>,
+    /// An earlier INVITE of the call reserved it, and may have been presented.
+    pub(super) held: bool,
 }
 
 impl Reservation {
@@ -62,6 +64,10 @@ impl Reservation {
             return;
         }
         state.settled = Some(outcome);
+        if self.grant.held && !outcome.counts() {
+            // The trunk may have the call from before a crash: it stays counted whatever became of its repetition.
+            return;
+        }
         // Under the lock, so that the store sees the outcomes in the order in which they came; settling never waits.
         let Grant { key, id, .. } = self.grant;
         match &state.trunk {

@@ -22,6 +22,39 @@ const UNFINISHED: &str = "tmp";
 const LEVEL: i32 = 3;
 /// Bytes copied at a time.
 const PIECE: usize = 1 << 16;
+/// Bytes after which a copy is synced: much unsynced data in one file makes the journal's next sync, and so a call, wait for all of it.
+const SYNC_BYTES: usize = 1 << 20;
+
+/// A file that is synced as it grows.
+struct Steady {
+    file: File,
+    unsynced: usize,
+}
+
+impl Steady {
+    fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: create(path)?,
+            unsynced: 0,
+        })
+    }
+}
+
+impl Write for Steady {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 pub(super) fn folder_in(journal: &Path) -> PathBuf {
     journal.join(FOLDER)
@@ -108,9 +141,9 @@ pub(super) fn rewrite(
     };
     let done = (|| {
         let mut from = BufReader::new(File::open(&cold.path)?);
-        let mut to = BufWriter::with_capacity(PIECE, create(&unpacked.path)?);
+        let mut to = BufWriter::with_capacity(PIECE, Steady::create(&unpacked.path)?);
         zstd::stream::copy_decode(&mut from, &mut to)?;
-        to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        to.into_inner().map_err(io::IntoInnerError::into_error)?.file.sync_all()
     })()
     .map_err(|source| cold.io(source))
     .and_then(|()| work(&unpacked))
@@ -132,13 +165,13 @@ fn pack(from: &Path, to: &Path) -> io::Result<()> {
     let unfinished = to.with_extension("new.tmp");
     let mut source = File::open(from)?;
     let length = source.metadata()?.len();
-    let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(PIECE, create(&unfinished)?), LEVEL)?;
+    let mut encoder = zstd::Encoder::new(BufWriter::with_capacity(PIECE, Steady::create(&unfinished)?), LEVEL)?;
     encoder.set_pledged_src_size(Some(length))?;
     encoder.include_contentsize(true)?;
     io::copy(&mut source, &mut encoder)?;
-    let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    drop(file);
+    let copy = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    copy.file.sync_all()?;
+    drop(copy);
     if !same(from, &unfinished)? {
         return Err(io::Error::other(
             "the compressed copy does not read back as it was written",

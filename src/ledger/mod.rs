@@ -101,6 +101,9 @@ pub struct ReserveIf {
 pub enum Reserved {
     /// Reserved, durable as configured.
     Granted(AttemptId),
+    /// An earlier INVITE of the same call, perhaps before a crash, reserved this attempt. That one may have been presented: what becomes
+    /// of this one must not give the attempt back.
+    Held(AttemptId),
     /// The limit was reached meanwhile.
     Exhausted,
     /// A newer refusal arrived meanwhile: judge again.

@@ -152,10 +152,10 @@ impl Folder {
         })
     }
 
-    /// Deletes a derived file.
+    /// Deletes a file that is derived, or that nothing needs any more.
     pub(super) fn remove(&self, text: &str) {
         if let Err(error) = fs::remove_file(self.0.join(text)) {
-            tracing::warn!(file = text, %error, "a merged list that is no longer needed could not be deleted");
+            tracing::warn!(file = text, %error, "a list that is no longer needed could not be deleted");
         }
     }
 

@@ -12,6 +12,7 @@ mod folder;
 mod layer;
 mod merge;
 mod open;
+mod retire;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -94,11 +95,16 @@ pub struct Screening {
     /// `None`: nothing is kept.
     folder: Option<Folder>,
     archive: Archive,
+    /// Days before a list's newest import for which it can still be asked. `None`: all.
+    keep: Option<u32>,
 }
 
 type Shelves = FxHashMap<(List, Option<Siren>), Arc<Shelf>>;
 
 impl Screening {
+    /// Days for which snapshots are kept at least: a list must be fresher than that to be relied on, and today's calls ask no older one.
+    pub const LEAST_KEPT: u32 = 60;
+
     /// Opens the snapshots kept under `<path>/screening`; a damaged one is set aside, named in the second value, and does not stop the start.
     /// The caller holds the store's lock.
     pub fn open(path: &std::path::Path) -> Result<(Self, Vec<ScreeningError>), ScreeningError> {
@@ -113,8 +119,23 @@ impl Screening {
             next: Mutex::new(next),
             folder: Some(folder),
             archive: Archive::default(),
+            keep: None,
         };
         Ok((screening, faults))
+    }
+
+    /// Keeps what decides from so many days before a list's newest import on, and deletes older snapshots, now and with each import. Without
+    /// it all are kept. Below [`Screening::LEAST_KEPT`] it is that.
+    #[must_use]
+    pub fn keeping(mut self, days: u32) -> Self {
+        self.keep = Some(days.max(Self::LEAST_KEPT));
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let owners: Vec<_> = self.shelves.load().keys().copied().collect();
+        for (list, siren) in owners {
+            self.retire(&self.shelf(list, siren));
+        }
+        drop(next);
+        self
     }
 
     /// Nothing loaded and nothing kept: for tests and the demo.
@@ -124,6 +145,7 @@ impl Screening {
             next: Mutex::new(1),
             folder: None,
             archive: Archive::default(),
+            keep: None,
         }
     }
 
@@ -229,7 +251,28 @@ impl Screening {
             let gone = before.tiers().filter(|tier| !current.contains(tier));
             gone.for_each(|tier| folder.remove(tier));
         }
+        self.retire(&shelf);
         Ok(sum)
+    }
+
+    /// Deletes the snapshots of a shelf that nothing needs any more. Only with `next` locked.
+    fn retire(&self, shelf: &Shelf) {
+        let (Some(folder), Some(keep)) = (&self.folder, self.keep) else {
+            return;
+        };
+        let mut left = shelf.clone();
+        let gone = left.retire(keep, &|original| self.fetch(original));
+        if gone.is_empty() {
+            return;
+        }
+        self.show(&left);
+        for original in gone {
+            tracing::info!(
+                file = original.name,
+                "a list that no day kept for needs any more is deleted"
+            );
+            folder.remove(&original.name);
+        }
     }
 
     /// Every snapshot that holds a number. None is taken out of a list on request: it would become callable. Reads all files: slow.

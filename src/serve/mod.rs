@@ -65,6 +65,7 @@ pub enum ServeError {
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends the drain. SIGHUP reads `from` again. Blocks.
 pub fn run(config: Config, from: Option<PathBuf>) -> Result<(), ServeError> {
     signals::report_panics();
+    let signals = signals::Signals::listen()?;
     let embedded = from.is_none();
     let server = Server::start(
         config,
@@ -74,6 +75,6 @@ pub fn run(config: Config, from: Option<PathBuf>) -> Result<(), ServeError> {
         },
     )?;
     server.tell(embedded);
-    signals::until_told(&server)?;
+    signals.until_told(&server);
     server.close()
 }

@@ -101,11 +101,14 @@ impl Server {
             metrics: Some(Arc::clone(&metrics)),
             ..config.store.clone()
         })?;
+        metrics
+            .view_rebuilt
+            .set(i64::from(matches!(opened.view, ViewState::SetAside { .. })));
         Addresses::remove(&store);
         let secret = ledger.secret().derive("sip routes and branches");
         let ledger: Arc<dyn Ledger> = Arc::new(ledger);
         let (screening, set_aside) = Screening::open(&store)?;
-        let screening = Arc::new(screening);
+        let screening = Arc::new(screening.keeping(config.store.retention.lists));
         let mut findings = tell_opened(&opened);
         findings.extend(set_aside.iter().map(|fault| format!("a list was set aside: {fault}")));
         for finding in &findings {

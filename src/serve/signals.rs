@@ -1,32 +1,58 @@
 //! SIGTERM and SIGINT (drain; a second one: at once), SIGHUP (reload), and what a panic may say.
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
 
 use super::{ServeError, Server};
 use std::sync::Arc;
 
-/// Waits for the signal that ends the server, then drains. Reloads meanwhile.
-pub(super) fn until_told(server: &Server) -> Result<(), ServeError> {
-    let failed = |fault: std::io::Error| ServeError::SetUp("signals", fault.to_string());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
-        loop {
-            tokio::select! {
-                () = either(&mut terminate, &mut interrupt) => break,
-                Some(()) = hang_up.recv() => reload(server).await,
+/// The signals, listened to before the server comes up: one that arrives meanwhile is acted upon once it is up.
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Result<Self, ServeError> {
+        let failed = |fault: std::io::Error| ServeError::SetUp("signals", fault.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let entered = runtime.enter();
+        let [terminate, interrupt, hang_up] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        drop(entered);
+        Ok(Self {
+            runtime,
+            terminate: terminate.map_err(failed)?,
+            interrupt: interrupt.map_err(failed)?,
+            hang_up: hang_up.map_err(failed)?,
+        })
+    }
+
+    /// Waits for the signal that ends the server, then drains. Reloads meanwhile.
+    pub(super) fn until_told(self, server: &Server) {
+        let Self {
+            runtime,
+            mut terminate,
+            mut interrupt,
+            mut hang_up,
+        } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    () = either(&mut terminate, &mut interrupt) => break,
+                    Some(()) = hang_up.recv() => reload(server).await,
+                }
             }
-        }
-        info!("told to end; new calls get 503");
-        server.drain(either(&mut terminate, &mut interrupt)).await;
-        Ok(())
-    })
+            info!("told to end; new calls get 503");
+            server.drain(either(&mut terminate, &mut interrupt)).await;
+        });
+    }
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

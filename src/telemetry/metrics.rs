@@ -28,6 +28,7 @@ pub struct Metrics {
     pub ledger_commit_seconds: Histogram,
     pub ledger_records: IntGauge,
     pub journal_lag_records: IntGauge,
+    pub view_rebuilt: IntGauge,
     lists: Arc<Mutex<()>>,
 }
 
@@ -107,6 +108,10 @@ impl Metrics {
             ledger_commit_seconds: seconds("ledger_commit_seconds", "Time of one journal batch.", &milli)?,
             ledger_records: gauge("ledger_records", "Live (professional, callee) records.")?,
             journal_lag_records: gauge("journal_lag_records", "Records decided but not yet on disk.")?,
+            view_rebuilt: gauge(
+                "view_rebuilt",
+                "1 where the start found the ledger's view damaged, set it aside and built it anew from the journal.",
+            )?,
             lists: Arc::default(),
             registry,
         })
@@ -167,6 +172,7 @@ mod tests {
             "list_numbers{list=\"bloctel\"} 7",
             "ledger_commit_seconds_count",
             "ledger_records 0",
+            "view_rebuilt 0",
             "journal_lag_records 0",
             "build_info{version=",
         ] {

@@ -1,7 +1,7 @@
 //! Reserved, settled, given back, counted late, consumed.
 
 use super::*;
-use crate::ledger::{Entry, Outcome, Reserved};
+use crate::ledger::{AttemptId, Entry, Outcome, Reserved};
 use crate::rules::Reason::{ConsentMissing, ExemptRequested, FrequencyExhausted, HoursWindow, RefusalActive};
 use crate::rules::{Consent, ConsentScope};
 
@@ -193,6 +193,27 @@ fn a_refusal_that_arrives_in_between_is_judged_anew() {
     world.store.lock().refusal_in_between = Some(at("2023-06-06T08:59:59Z"));
     refused(&world.admit(&ordinary(), OPEN), RefusalActive);
     assert!(world.store.lock().reserved.is_empty());
+}
+
+#[test]
+fn an_attempt_held_since_before_a_crash_is_not_given_back_by_the_call_s_repetition() {
+    let world = World::new();
+    let first = world.admit(&ordinary(), OPEN).reservation.unwrap();
+    first.settle(Outcome::NoAnswer, at(OPEN));
+    for outcome in [Outcome::Unsent, Outcome::Failed] {
+        world.store.lock().next = vec![Reserved::Held(AttemptId(1))];
+        let again = world.admit(&ordinary(), OPEN).reservation.unwrap();
+        again.settle(outcome, at(OPEN));
+        drop(again);
+    }
+    assert_eq!(world.store.lock().reserved[0].outcomes, [Outcome::NoAnswer]);
+    world.store.lock().next = vec![Reserved::Held(AttemptId(1))];
+    let again = world.admit(&ordinary(), OPEN).reservation.unwrap();
+    again.settle(Outcome::Answered, at(OPEN));
+    assert_eq!(
+        world.store.lock().reserved[0].outcomes,
+        [Outcome::NoAnswer, Outcome::Answered]
+    );
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Core {
         match decided {
             Err(error) => Answer::Ready(Err(error)),
             Ok(Decided::Refused(reserved)) => Answer::Ready(Ok(reserved)),
-            Ok(Decided::Held(id)) => self.once_durable(id, Reserved::Granted(AttemptId(id))),
+            Ok(Decided::Held(id)) => self.once_durable(id, Reserved::Held(AttemptId(id))),
             Ok(Decided::New(pending)) => {
                 failpoint::reach("reserve.after");
                 self.latest.fetch_max(now, Ordering::Relaxed);

@@ -44,6 +44,9 @@ pub struct Retention {
     pub contracts: u32,
     /// Everything that names no called person: lists loaded, number ranges, suspensions, configurations, erasures.
     pub operations: u32,
+    /// The numbers of do-not-call lists beyond what today's calls ask; the record of their loading, with the file's hash, is among the
+    /// operations.
+    pub lists: u32,
 }
 
 impl Retention {
@@ -60,6 +63,7 @@ impl Default for Retention {
             consents: Self::PROOF,
             contracts: Self::PROOF,
             operations: Self::PROOF,
+            lists: Self::PROOF,
         }
     }
 }

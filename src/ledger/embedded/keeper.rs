@@ -95,6 +95,9 @@ impl Core {
                 self.tidy(next, now);
                 next = (next + 1) % PAGES;
             }
+            if next == 0 {
+                self.tidy_erased(now);
+            }
             self.show();
         }
     }
@@ -122,7 +125,8 @@ impl Core {
             }
             last = Instant::now();
             at = self.taken();
-            if let Err(error) = self.checkpoint(Pace::InPassing)
+            let brought = self.checkpoint(Pace::InPassing).and_then(|()| self.compact_if_sparse());
+            if let Err(error) = brought
                 && !self.signal.stopped()
             {
                 tracing::warn!(%error, behind, "the view could not be brought up to date; nothing is lost, a start replays more");

@@ -6,6 +6,7 @@
 
 mod calls;
 mod cold;
+mod compact;
 mod deferred;
 mod erased;
 mod forget;
@@ -191,8 +192,7 @@ impl EmbeddedLedger {
         for index in 0..page::PAGES {
             core.tidy(index, now);
         }
-        let mut erased = core.erased.write().unwrap_or_else(PoisonError::into_inner);
-        erased.tidy(core.since(now));
+        core.tidy_erased(now);
     }
 
     /// Brings the view up to date now. Blocks.
@@ -377,6 +377,11 @@ impl Core {
         self.with_page_at(index, |page| {
             self.pages.count(page.tidy(now, self.since(now)));
         });
+    }
+
+    fn tidy_erased(&self, now: u32) {
+        let mut erased = self.erased.write().unwrap_or_else(PoisonError::into_inner);
+        erased.tidy(self.since(now));
     }
 
     /// The tag of a number, unless nobody was erased.

@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::compact;
 use super::page::{PAGES, Page};
 use super::position::Position;
 use super::secret::{sync_folder, write_synced};
@@ -51,6 +52,23 @@ impl View {
 
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// One that holds nothing, in a folder that need not be there.
+    pub fn empty(folder: PathBuf, spread: u64) -> Self {
+        Self {
+            folder,
+            position: Position::empty(spread),
+        }
+    }
+
+    /// Goes on with what another, now in this one's folder, reflects.
+    pub fn take(&mut self, other: Self) {
+        self.position = other.position;
     }
 }
 
@@ -107,11 +125,8 @@ pub(super) enum Loaded {
 
 /// Reads the view below the store's folder; an error means that it must not be used.
 pub(super) fn load(store: &Path, spread: u64, journal_last: u64) -> Result<Loaded, String> {
-    let folder = store.join("ledger");
-    let mut view = View {
-        folder,
-        position: Position::empty(spread),
-    };
+    compact::settle(store).map_err(|error| error.to_string())?;
+    let mut view = View::empty(store.join("ledger"), spread);
     if !view.pages().exists() && !view.folder.join("position").exists() {
         return Ok(Loaded::Nothing(view));
     }
@@ -173,11 +188,7 @@ pub(super) fn set_aside(store: &Path, spread: u64) -> io::Result<(View, PathBuf)
     let aside = store.join(format!("ledger.damaged-{number}"));
     fs::rename(&folder, &aside)?;
     sync_folder(store)?;
-    let view = View {
-        folder,
-        position: Position::empty(spread),
-    };
-    Ok((view, aside))
+    Ok((View::empty(folder, spread), aside))
 }
 
 /// Views set aside, the oldest first.
@@ -246,6 +257,7 @@ impl Core {
     pub fn rewrite_view(&self) -> Result<(), String> {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         let store = &self.options.path;
+        compact::settle(store).map_err(|error| error.to_string())?;
         let aside = damaged(store).map_err(|error| error.to_string())?;
         for folder in aside.iter().map(|(_, path)| path).chain([&view.folder]) {
             match fs::remove_dir_all(folder) {
@@ -261,7 +273,7 @@ impl Core {
         self.checkpoint_of(&mut view, Pace::AtOnce)
     }
 
-    fn checkpoint_of(&self, view: &mut View, pace: Pace) -> Result<(), String> {
+    pub fn checkpoint_of(&self, view: &mut View, pace: Pace) -> Result<(), String> {
         let taken = self.taken();
         let floor = taken.min(self.import_first.load(Ordering::SeqCst).saturating_sub(1));
         begin(&self.options.path, view).map_err(|error| error.to_string())?;

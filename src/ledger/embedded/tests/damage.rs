@@ -23,6 +23,17 @@ fn histories(ledger: &EmbeddedLedger) -> Vec<History> {
 }
 
 #[test]
+fn call_repeated_after_a_crash_holds_its_attempt_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let id = granted(&ledger, key(1), hours(1), 7);
+    drop(ledger);
+    let ledger = open(folder.path());
+    assert_eq!(reserve(&ledger, key(1), hours(1), 7), Reserved::Held(id));
+    assert_eq!(history(&ledger, key(1)).attempts.len(), 1);
+}
+
+#[test]
 fn second_opening_is_told_who_holds_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
@@ -103,6 +114,47 @@ fn any_damage_to_the_view_ends_in_the_same_answers() {
         }
     }
     assert!(set_aside > 0);
+}
+
+#[test]
+fn a_view_made_anew_answers_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = filled(folder.path());
+    let ledger = open(folder.path());
+    granted(&ledger, key(4), hours(2), 776);
+    assert!(!ledger.core.compact_if_sparse().unwrap(), "a small view is left alone");
+    ledger.core.compact(super::view::Pace::AtOnce).unwrap();
+    // Later checkpoints go on from it.
+    granted(&ledger, key(5), hours(2), 777);
+    close(ledger);
+    let (ledger, opened) = EmbeddedLedger::open(options(folder.path())).unwrap();
+    assert_eq!((opened.view, opened.replayed), (ViewState::Used, 0));
+    for callee in [4, 5] {
+        assert_eq!(history(&ledger, key(callee)).attempts.len(), 2);
+    }
+    assert_eq!(histories(&ledger)[6..], known[6..]);
+    assert!(!folder.path().join("ledger.old").exists() && !folder.path().join("ledger.new").exists());
+}
+
+#[test]
+fn making_the_view_anew_may_be_cut_off_anywhere() {
+    let whole = tempfile::tempdir().unwrap();
+    let known = filled(whole.path());
+    // What is there beside the folders in use, by whether the old view has been renamed away and the new one has its place.
+    for (in_use, beside) in [(true, "ledger.new"), (false, "ledger.new"), (true, "ledger.old")] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(whole.path(), folder.path());
+        let at = |name: &str| folder.path().join(name);
+        copy(&at("ledger"), &at(beside));
+        if !in_use {
+            fs::rename(at("ledger"), at("ledger.old")).unwrap();
+            fs::remove_file(at("ledger.new/position")).unwrap();
+        }
+        let (ledger, opened) = EmbeddedLedger::open(options(folder.path())).unwrap();
+        assert_eq!((opened.view, opened.replayed), (ViewState::Used, 0));
+        assert_eq!(histories(&ledger), known);
+        assert!(!at("ledger.new").exists() && !at("ledger.old").exists());
+    }
 }
 
 #[test]

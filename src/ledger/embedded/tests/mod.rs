@@ -88,7 +88,7 @@ fn reserve(ledger: &EmbeddedLedger, key: Key, at: DateTime<Utc>, call: u64) -> R
 
 fn granted(ledger: &EmbeddedLedger, key: Key, at: DateTime<Utc>, call: u64) -> AttemptId {
     match reserve(ledger, key, at, call) {
-        Reserved::Granted(id) => id,
+        Reserved::Granted(id) | Reserved::Held(id) => id,
         other => panic!("expected a grant, got {other:?}"),
     }
 }
