@@ -34,6 +34,7 @@ struct Sip<'c> {
     listen: Vec<Listen<'c>>,
     unknown_sources: &'static str,
     emergency_from: Vec<String>,
+    workers: usize,
     drain: String,
     streams: Streams,
     tls: Option<Tls<'c>>,
@@ -193,6 +194,7 @@ fn whole(config: &Config) -> Whole<'_> {
                 .collect(),
             unknown_sources: if peers.silence_unknown { "silence" } else { "refuse" },
             emergency_from: peers.emergency_from.iter().map(ToString::to_string).collect(),
+            workers: config.sip.workers,
             drain: span(config.sip.drain),
             streams: streams(&config.sip.streams),
             tls: config.sip.tls_files.certificate.as_deref().map(|certificate| Tls {

@@ -65,6 +65,8 @@ pub struct Config {
 pub struct Sip {
     /// Sockets to listen on.
     pub listen: Vec<Listen>,
+    /// Threads that carry calls, each with sockets of its own.
+    pub workers: usize,
     /// How long pending INVITEs may take after SIGTERM.
     pub drain: Duration,
     /// `[sip.streams]`.
@@ -277,6 +279,7 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
         }),
         sip: Sip {
             listen: sip.listen,
+            workers: sip.workers,
             drain: sip.drain,
             streams: sip.streams,
             tls: Arc::new(tls.unwrap_or_default()),

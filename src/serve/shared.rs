@@ -1,7 +1,7 @@
 //! What the workers and the main thread share: routing in force, what they are told to do, and what they tell of themselves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     stopping: AtomicBool,
     /// Calls being set up, by worker; told while draining only.
     pending: Box<[AtomicUsize]>,
+    /// New calls in a thousand turned away, by worker.
+    loss: Box<[AtomicU32]>,
     restarts: AtomicU64,
     dropped: AtomicU64,
 }
@@ -29,6 +31,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             // Unknown until a worker has seen the drain and tells: nobody must take that for none.
             pending: (0..workers).map(|_| AtomicUsize::new(1)).collect(),
+            loss: (0..workers).map(|_| AtomicU32::new(0)).collect(),
             restarts: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }
@@ -72,6 +75,13 @@ impl Shared {
     /// Calls being set up in all workers.
     pub(crate) fn pending(&self) -> usize {
         self.pending.iter().map(|pending| pending.load(Ordering::Acquire)).sum()
+    }
+
+    /// Takes note of what one worker turns away, and says what all do together: each has the same share of new calls.
+    pub(crate) fn exchange_loss(&self, worker: usize, loss: u32) -> u32 {
+        self.loss[worker].store(loss, Ordering::Relaxed);
+        let sum: usize = self.loss.iter().map(|loss| loss.load(Ordering::Relaxed) as usize).sum();
+        u32::try_from(sum.div_ceil(self.loss.len())).unwrap_or(1000)
     }
 
     pub(crate) fn count_restart(&self) {

@@ -304,6 +304,10 @@ impl<'a> Turn<'a> {
                 .shared
                 .set_pending(self.worker.position, self.proxy.pending());
         }
+        if self.worker.others.len() > 1 {
+            let together = self.worker.shared.exchange_loss(self.worker.position, self.proxy.loss());
+            self.proxy.set_loss_of_process(together);
+        }
         let dropped = self.sockets.dropped();
         if dropped > self.dropped {
             if self.dropped == 0 {

@@ -31,6 +31,8 @@ pub(super) struct Overload {
     saturated: u8,
     /// New calls turned away in a thousand, by occupancy.
     loss: u32,
+    /// The same for all workers of the process together; `None`: there is but this one.
+    of_process: Option<u32>,
     asks_full: bool,
     transactions_full: bool,
     /// INVITEs turned away lately: a retransmission is turned away too, so that no call is refused and then goes after all.
@@ -100,6 +102,16 @@ impl Proxy {
         self.core.overload.worked(busy, idle);
     }
 
+    /// New calls in a thousand that this proxy turns away.
+    pub fn loss(&self) -> u32 {
+        self.core.overload.loss()
+    }
+
+    /// What the workers of this process turn away together, in a thousand: neighbours know the process, not its workers, and are told this.
+    pub fn set_loss_of_process(&mut self, loss: u32) {
+        self.core.overload.of_process = Some(loss.min(1000));
+    }
+
     /// Turns an INVITE away that opens a dialog, where there is too much to do; true where it did.
     pub(super) fn sheds(&mut self, now: Now, arrival: &Arrival) -> bool {
         if arrival.message.method() != Method::Invite || arrival.peer == Peer::Unknown {
@@ -157,7 +169,8 @@ impl Core {
     }
 
     fn control(&self) -> String {
-        let percent = self.overload.loss().div_ceil(10);
+        let loss = self.overload.of_process.unwrap_or_else(|| self.overload.loss());
+        let percent = loss.div_ceil(10);
         let validity = if percent == 0 { 0 } else { VALIDITY.as_millis() };
         let millis = self.wall_millis.max(0);
         format!(

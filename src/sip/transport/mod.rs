@@ -40,6 +40,9 @@ pub const MAX_DATAGRAM: usize = 65_535;
 /// 300 ms of traffic; SIP's retransmissions make good what is dropped beyond.
 pub const SEND_QUEUE: usize = 4096;
 
+/// Workers that can share the sockets of a process: [`Failure`] names each by a bit.
+pub const MAX_WORKERS: usize = u64::BITS as usize;
+
 /// Failed destinations kept between two looks at them; beyond, timers find out.
 const MAX_FAILURES: usize = 256;
 
