@@ -23,7 +23,7 @@ use super::shard::Shards;
 use super::shared::Shared;
 use crate::gate::{Decision, Gate, Question};
 use crate::ledger::Answer;
-use crate::sip::proxy::{AskId, Output, Proxy, Settings};
+use crate::sip::proxy::{AskId, Load, Output, Proxy, Settings};
 use crate::sip::transport::{Bound, Connections, Sockets};
 use crate::sip::{Flow, Now};
 use crate::telemetry::Metrics;
@@ -113,6 +113,8 @@ struct Turn<'a> {
     waiting: JoinSet<Decision>,
     asked: FxHashMap<Id, (AskId, Question)>,
     answered: Vec<Result<(Id, Decision), JoinError>>,
+    /// In force in this worker's sockets and proxy.
+    load: Load,
     dropped: u64,
 }
 
@@ -130,6 +132,7 @@ impl<'a> Turn<'a> {
             waiting: JoinSet::new(),
             asked: FxHashMap::default(),
             answered: Vec::new(),
+            load: Load::default(),
             dropped: 0,
             worker,
         })
@@ -296,6 +299,25 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Puts in force what the workers have found out about the load, and shows it.
+    fn take_load(&mut self, mut load: Load) {
+        if load.held_back != self.load.held_back {
+            let listeners = self.worker.settings.listeners.iter();
+            let advertised = listeners.map(|listener| &*listener.advertise);
+            if let Err(fault) = self.sockets.hold_back(load.held_back, advertised) {
+                if self.load.held_back == 0 {
+                    warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
+                }
+                load.held_back = 0;
+            }
+        }
+        self.proxy.set_load(load);
+        self.load = load;
+        let metrics = &self.worker.metrics;
+        metrics.overload_refused.set(i64::from(load.loss));
+        metrics.overload_unread.set(i64::from(load.held_back));
+    }
+
     /// Lets the others see what they wait for, and what went wrong here.
     fn publish(&mut self) {
         // Counting walks every transaction: for the drain only.
@@ -304,9 +326,9 @@ impl<'a> Turn<'a> {
                 .shared
                 .set_pending(self.worker.position, self.proxy.pending());
         }
-        if self.worker.others.len() > 1 {
-            let together = self.worker.shared.exchange_loss(self.worker.position, self.proxy.loss());
-            self.proxy.set_loss_of_process(together);
+        let load = self.worker.shared.exchange(self.worker.position, self.proxy.load());
+        if load != self.load {
+            self.take_load(load);
         }
         let dropped = self.sockets.dropped();
         if dropped > self.dropped {

@@ -48,8 +48,15 @@ fn send(from: &Peer, proxy: SocketAddr, call: usize, method: &str, branch: &str,
     let (local, (name, to)) = (from.address(), name(call));
     let (uri, route, to_tag) = match dialog {
         Some(answer) => (
-            answer.first(Header::Contact).expect("a Contact").trim_matches(['<', '>']).to_owned(),
-            format!("Route: {}\r\n", answer.first(Header::RecordRoute).expect("a Record-Route")),
+            answer
+                .first(Header::Contact)
+                .expect("a Contact")
+                .trim_matches(['<', '>'])
+                .to_owned(),
+            format!(
+                "Route: {}\r\n",
+                answer.first(Header::RecordRoute).expect("a Record-Route")
+            ),
             ";tag=t",
         ),
         None => (format!("sip:{to}@{proxy}"), String::new(), ""),

@@ -6,6 +6,7 @@
 
 mod bound;
 mod errors;
+mod hold_back;
 mod receive;
 mod send;
 mod stream;
@@ -163,6 +164,18 @@ impl Sockets {
     /// Is there something for [`Sockets::failures`] to tell?
     pub fn has_failures(&self) -> bool {
         !self.failures.is_empty() || !self.unreachable.is_empty()
+    }
+
+    /// Lets the kernel drop `share` in a thousand of the new calls that come as datagrams, unread. `advertised` is what each listener
+    /// is called in our Record-Route, in the order of [`ListenerId`].
+    pub fn hold_back<'a>(&self, share: u32, advertised: impl Iterator<Item = &'a str>) -> io::Result<()> {
+        let listeners = self.udp.iter().zip(&self.locals).zip(advertised);
+        for ((listener, local), advertised) in listeners {
+            if let Some(listener) = listener {
+                listener.hold_back(share, &hold_back::hosts(*local, advertised))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes over peers and certificates that [`Connections::replace`] has put in force.

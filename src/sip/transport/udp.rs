@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep};
 use super::bound::{Bound, BoundSocket};
 use super::receive::ReceiveBuffers;
 use super::send::SendQueue;
-use super::{Flow, ListenerId, Transport, errors};
+use super::{Flow, ListenerId, Transport, errors, hold_back};
 
 /// Asked of the kernel for each socket's receive and send buffers, in bytes; it gives at most `net.core.rmem_max` and `wmem_max`. A worker that
 /// is busy for some milliseconds must lose nothing.
@@ -107,6 +107,11 @@ impl UdpListener {
 
     pub(super) fn dropped(&self) -> u64 {
         self.queue.dropped()
+    }
+
+    /// New calls of which the kernel drops a share.
+    pub(super) fn hold_back(&self, share: u32, hosts: &[String]) -> io::Result<()> {
+        hold_back::hold_back(self.socket.get_ref(), share, hosts)
     }
 
     /// Receives a few batches. When it stops short of an empty socket, the task is woken again at once.
