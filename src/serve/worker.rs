@@ -115,6 +115,8 @@ struct Turn<'a> {
     answered: Vec<Result<(Id, Decision), JoinError>>,
     /// In force in this worker's sockets and proxy.
     load: Load,
+    /// The kernel takes a filter; until it has refused one.
+    can_hold_back: bool,
     dropped: u64,
 }
 
@@ -133,6 +135,7 @@ impl<'a> Turn<'a> {
             asked: FxHashMap::default(),
             answered: Vec::new(),
             load: Load::default(),
+            can_hold_back: true,
             dropped: 0,
             worker,
         })
@@ -305,9 +308,8 @@ impl<'a> Turn<'a> {
             let listeners = self.worker.settings.listeners.iter();
             let advertised = listeners.map(|listener| &*listener.advertise);
             if let Err(fault) = self.sockets.hold_back(load.held_back, advertised) {
-                if self.load.held_back == 0 {
-                    warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
-                }
+                warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
+                self.can_hold_back = false;
                 load.held_back = 0;
             }
         }
@@ -326,7 +328,10 @@ impl<'a> Turn<'a> {
                 .shared
                 .set_pending(self.worker.position, self.proxy.pending());
         }
-        let load = self.worker.shared.exchange(self.worker.position, self.proxy.load());
+        let mut load = self.worker.shared.exchange(self.worker.position, self.proxy.load());
+        if !self.can_hold_back {
+            load.held_back = 0;
+        }
         if load != self.load {
             self.take_load(load);
         }

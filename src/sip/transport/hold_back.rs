@@ -49,6 +49,7 @@ pub(super) fn hosts(local: SocketAddr, advertise: &str) -> Vec<String> {
 }
 
 /// One instruction of a classic BPF program: conditional jumps skip so many instructions.
+#[derive(Clone, Copy)]
 struct Instruction {
     code: u16,
     then: u8,
@@ -56,118 +57,133 @@ struct Instruction {
     operand: u32,
 }
 
-/// Blocks one after the other, each for one way to write a number at one host: a block whose comparison fails goes on to the next.
+/// The method and scheme, then for each way to write a number that, then each host. A load is dear in the kernel's own form of the
+/// program, whose size is bounded (`net.core.optmem_max`), so that nothing is compared twice and literals four bytes at a time.
 fn program(share: u32, hosts: &[String]) -> Vec<Instruction> {
     if hosts.is_empty() {
         return Vec::new();
     }
     // A load beyond the end would end the program and drop the packet.
-    let mut program = vec![
-        Instruction {
-            code: LOAD_LENGTH,
-            then: 0,
-            otherwise: 0,
-            operand: 0,
-        },
-        Instruction {
-            code: AT_LEAST,
-            then: 1,
-            otherwise: 0,
-            operand: LEAST_LENGTH,
-        },
-        accept(),
-    ];
-    for host in hosts {
-        for number in ["0N########", "+33N########"] {
-            // After the host its URI ends, or its parameters begin.
-            for end in [' ', ';'] {
-                program.extend(block(&format!("INVITE sip:{number}@{host}{end}"), share));
-            }
-        }
+    let mut program = vec![plain(LOAD_LENGTH, 0), test(AT_LEAST, LEAST_LENGTH, 1, 0), ACCEPT];
+    let prefix = "INVITE sip:";
+    let mut begin = literal(0, prefix);
+    // To the ACCEPT behind the jump past it.
+    close(&mut begin, 1);
+    program.extend(begin);
+    program.extend([plain(JUMP, 1), ACCEPT]);
+    for number in ["0N########", "+33N########"] {
+        let mut digits = digits(prefix.len(), number);
+        let hosts: Vec<Instruction> = hosts
+            .iter()
+            .flat_map(|host| addressed_to(prefix.len() + number.len(), host, share))
+            .collect();
+        // To the jump past the hosts, behind the jump to them.
+        close(&mut digits, 1);
+        program.extend(digits);
+        program.push(plain(JUMP, 1));
+        program.push(plain(JUMP, u32::try_from(hosts.len()).unwrap_or(0)));
+        program.extend(hosts);
     }
-    program.push(accept());
+    program.push(ACCEPT);
     program
 }
 
-/// Compares the datagram's beginning with a pattern (`#`: any digit, `N`: any but 0, in the number only), and where it matches draws.
-fn block(pattern: &str, share: u32) -> Vec<Instruction> {
-    let mut block = Vec::new();
-    let at = |offset: usize| UDP_HEADER + u32::try_from(offset).unwrap_or(0);
-    let load = |offset| Instruction {
-        code: LOAD_BYTE,
-        then: 0,
-        otherwise: 0,
-        operand: at(offset),
-    };
-    let number = pattern.find(':').map_or(0, |colon| colon + 1)..pattern.find('@').unwrap_or(0);
-    for (offset, byte) in pattern.bytes().enumerate() {
-        block.push(load(offset));
-        let compare = |code, operand: u8, then, otherwise| Instruction {
-            code,
-            then,
-            otherwise,
-            operand: u32::from(operand),
+/// A number by its pattern: `#` is any digit, `N` any but 0, and everything else itself.
+fn digits(offset: usize, pattern: &str) -> Vec<Instruction> {
+    let mut code = Vec::new();
+    for (at, byte) in pattern.bytes().enumerate() {
+        code.push(plain(LOAD_BYTE, place(offset + at)));
+        let (least, most) = match byte {
+            b'#' => (b'0', b'9'),
+            b'N' => (b'1', b'9'),
+            other => (other, other),
         };
-        match byte {
-            b'#' | b'N' if number.contains(&offset) => {
-                let least = if byte == b'N' { b'1' } else { b'0' };
-                block.push(compare(AT_LEAST, least, 0, FAILS));
-                block.push(compare(ABOVE, b'9', FAILS, 0));
-            }
-            byte => block.push(compare(EQUAL, byte, 0, FAILS)),
-        }
+        code.push(test(AT_LEAST, u32::from(least), 0, FAILS));
+        code.push(test(ABOVE, u32::from(most), FAILS, 0));
     }
-    block.push(Instruction {
-        code: LOAD_WORD,
-        then: 0,
-        otherwise: 0,
-        operand: RANDOM,
-    });
+    code
+}
+
+/// `@host`, and after it the end of the URI or its parameters; then the lot is drawn.
+fn addressed_to(offset: usize, host: &str, share: u32) -> Vec<Instruction> {
+    let host = format!("@{host}");
+    let mut code = literal(offset, &host);
+    code.push(plain(LOAD_BYTE, place(offset + host.len())));
+    code.push(test(EQUAL, u32::from(b' '), 1, 0));
+    code.push(test(EQUAL, u32::from(b';'), 0, FAILS));
     // Of 2^32 values, the lowest are lost.
     let bound = u32::try_from((u64::from(share) << 32) / 1000).unwrap_or(u32::MAX);
-    block.push(Instruction {
-        code: AT_LEAST,
-        then: 1,
-        otherwise: 0,
-        operand: bound,
-    });
-    block.push(Instruction {
-        code: RETURN,
-        then: 0,
-        otherwise: 0,
-        operand: 0,
-    });
-    block.push(accept());
-    let length = block.len();
-    for (position, one) in block.iter_mut().enumerate() {
-        // The jump counts from the next instruction; a block is shorter than a jump can be long, by MAX_HOST.
-        let to_end = u8::try_from(length - position - 1).unwrap_or(u8::MAX);
+    code.extend([
+        plain(LOAD_WORD, RANDOM),
+        test(AT_LEAST, bound, 1, 0),
+        plain(RETURN, 0),
+        ACCEPT,
+    ]);
+    close(&mut code, 0);
+    code
+}
+
+/// Compares with a text.
+fn literal(offset: usize, text: &str) -> Vec<Instruction> {
+    let mut code = Vec::new();
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let (load, width) = match rest.len() {
+            4.. => (LOAD_WORD, 4),
+            2.. => (LOAD_HALF, 2),
+            _ => (LOAD_BYTE, 1),
+        };
+        let (now, later) = rest.split_at(width);
+        let value = now.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        code.push(plain(load, place(offset + text.len() - rest.len())));
+        code.push(test(EQUAL, value, 0, FAILS));
+        rest = later;
+    }
+    code
+}
+
+/// Lets what fails jump to `beyond` instructions behind the end.
+fn close(code: &mut [Instruction], beyond: usize) {
+    let length = code.len();
+    for (position, one) in code.iter_mut().enumerate() {
+        // A jump counts from the next instruction. None is longer than a byte holds, by MAX_HOST.
+        let to_end = u8::try_from(length - position - 1 + beyond).unwrap_or(u8::MAX);
         for jump in [&mut one.then, &mut one.otherwise] {
             if *jump == FAILS {
                 *jump = to_end;
             }
         }
     }
-    block
 }
 
-/// All of the packet.
-fn accept() -> Instruction {
+/// Where a byte of the message is.
+fn place(offset: usize) -> u32 {
+    UDP_HEADER + u32::try_from(offset).unwrap_or(0)
+}
+
+const fn plain(code: u16, operand: u32) -> Instruction {
+    test(code, operand, 0, 0)
+}
+
+const fn test(code: u16, operand: u32, then: u8, otherwise: u8) -> Instruction {
     Instruction {
-        code: RETURN,
-        then: 0,
-        otherwise: 0,
-        operand: u32::MAX,
+        code,
+        then,
+        otherwise,
+        operand,
     }
 }
 
-/// Stands for a jump to the end of a block until that is known.
+/// All of the packet.
+const ACCEPT: Instruction = plain(RETURN, u32::MAX);
+
+/// Stands for a jump to where a comparison that fails goes, until that is known.
 const FAILS: u8 = u8::MAX;
 
 /// The filter of a UDP socket sees its header too.
 const UDP_HEADER: u32 = 8;
 
-/// Longest host and port compared with: a block of two to three instructions a byte stays below what a jump can skip.
+/// Longest host and port compared with: no jump is longer than one can be.
 const MAX_HOST: usize = 64;
 
 /// Header and all that a block looks at; no INVITE is shorter than this.
@@ -176,7 +192,9 @@ const LEAST_LENGTH: u32 = 128;
 // Classic BPF (linux/bpf_common.h, linux/filter.h).
 const LOAD_BYTE: u16 = 0x30;
 const LOAD_WORD: u16 = 0x20;
+const LOAD_HALF: u16 = 0x28;
 const LOAD_LENGTH: u16 = 0x80;
+const JUMP: u16 = 0x05;
 const EQUAL: u16 = 0x15;
 const ABOVE: u16 = 0x25;
 const AT_LEAST: u16 = 0x35;
@@ -299,8 +317,9 @@ mod tests {
     fn a_host_too_long_to_be_compared_with_is_left_out() {
         let hosts = hosts("0.0.0.0:5060".parse().unwrap(), &format!("{}:5060", "h".repeat(60)));
         assert_eq!(hosts, ["h".repeat(60)]);
-        let longest = block(&format!("INVITE sip:+33N########@{};", "h".repeat(MAX_HOST)), 1);
-        assert!(longest.len() <= usize::from(FAILS), "{} instructions", longest.len());
+        for code in [addressed_to(0, &"h".repeat(MAX_HOST), 1), digits(0, "+33N########")] {
+            assert!(code.len() < usize::from(FAILS), "{} instructions", code.len());
+        }
         assert!(program(10, &[]).is_empty());
     }
 }

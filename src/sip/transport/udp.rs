@@ -80,6 +80,8 @@ pub(super) struct UdpListener {
 
 impl UdpListener {
     pub(super) fn new(id: ListenerId, local: SocketAddr, bound: &UdpSocket) -> io::Result<Self> {
+        // A worker that is started anew finds the socket of the one before, and what that held back.
+        hold_back::hold_back(bound, 0, &[])?;
         // quinn-udp prepares a socket for QUIC, whose datagrams must never be fragmented; an INVITE above the MTU must be. Its state
         // is therefore made over a socket of no use, and only `recv`, which reads none of it, is called for ours.
         let aside = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
