@@ -148,7 +148,19 @@ impl<'a> Turn<'a> {
         }
         let mut done = Instant::now();
         loop {
-            poll_fn(|cx| self.poll_input(cx)).await;
+            // Receiving and sending happen in there too: idle is only the time for which nothing was to do.
+            let (mut idle, mut parked) = (Duration::ZERO, None::<Instant>);
+            poll_fn(|cx| {
+                if let Some(since) = parked.take() {
+                    idle += since.elapsed();
+                }
+                let input = self.poll_input(cx);
+                if input.is_pending() {
+                    parked = Some(Instant::now());
+                }
+                input
+            })
+            .await;
             if self.sockets.has_connections() {
                 // Their tasks run between two turns; a worker that is never out of work would keep them from it.
                 tokio::task::yield_now().await;
@@ -166,10 +178,9 @@ impl<'a> Turn<'a> {
             }
             self.do_outputs(now);
             self.publish();
-            let begun = now.mono;
-            let idle = begun.saturating_duration_since(done);
-            done = Instant::now();
-            self.proxy.worked(done.saturating_duration_since(begun), idle);
+            let begun = std::mem::replace(&mut done, Instant::now());
+            let whole = done.saturating_duration_since(begun);
+            self.proxy.worked(whole.saturating_sub(idle), idle);
         }
     }
 
