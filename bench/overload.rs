@@ -1,221 +1,655 @@
-//! Whole calls offered at a rate that need not be carried: caller and carrier in one program, over loopback UDP, bounded in count and
-//! time. `bench/overload` runs it at rising rates.
+//! Calls offered at a rate that need not be carried: callers and carrier in one program, over loopback UDP, bounded in count and time.
+//! `bench/overload` runs it at rising rates.
 //!
 //! ```text
-//! overload PORT CARRIER RATE SECONDS FIRST
+//! overload PORT CARRIER calls RATE SECONDS FIRST    whole calls, offered at RATE whatever becomes of them
+//! overload PORT CARRIER refused WINDOW SECONDS      INVITEs that are refused for their caller number, WINDOW under way
 //! ```
-//! The caller sends INVITEs to PORT at RATE for SECONDS, to numbers from +33730000000 + FIRST on; nothing is sent again. An answered call
-//! is acknowledged and hung up at once, and served when its BYE is answered; 503 is shed. The carrier answers on port CARRIER. Prints one
-//! JSON object.
+//! Callers send from several ports to PORT, to numbers from +33730000000 + FIRST on. Every tenth call is given up as soon as it rings
+//! (CANCEL, 487); of the others an answered one is acknowledged and hung up at once. INVITE, BYE and CANCEL are sent again after 0.5,
+//! 1 and 2 seconds without an answer, as RFC 3261 has it, and given up after that. The carrier rings and answers on port CARRIER. Prints
+//! one JSON object; what is counted a second is counted from [`SETTLE`] on to the last INVITE.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// After the last INVITE, what is under way has so long.
-const TAIL: Duration = Duration::from_secs(2);
+use memchr::memmem;
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use rustix::net::addr::SocketAddrArg as _;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
-/// Offered at most.
-const MOST: u64 = 20_000_000;
+/// Ports that call: `SO_REUSEPORT` spreads ports over the workers' sockets.
+const PORTS: usize = 8;
+
+/// At the start of a run, left out of what is counted a second: the proxy finds out how much it can carry.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// After the last INVITE, what is under way has so long.
+const TAIL: Duration = Duration::from_secs(6);
+
+/// Offered at most in one run.
+const MOST: usize = 8_000_000;
+
+/// When a request is sent again, after it was last sent (RFC 3261 §17.1.1.2, cut short).
+const AGAIN: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
+/// Longest datagram that is read whole.
+const DATAGRAM: usize = 2048;
+
+/// Datagrams kept before a `sendmmsg`.
+const SENT_AT_ONCE: usize = 32;
 
 fn main() -> std::io::Result<()> {
-    let args: Vec<u64> = std::env::args()
-        .skip(1)
-        .filter_map(|argument| argument.parse().ok())
-        .collect();
-    let [port, carrier, rate, seconds, first] = args[..] else {
-        eprintln!("overload PORT CARRIER RATE SECONDS FIRST");
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let number = |at: usize| args.get(at).and_then(|text| text.parse::<u64>().ok());
+    let (Some(port), Some(carrier), Some(mode), Some(rate), Some(seconds)) =
+        (number(0), number(1), args.get(2), number(3), number(4))
+    else {
+        eprintln!("overload PORT CARRIER calls RATE SECONDS FIRST | refused WINDOW SECONDS");
         return Ok(());
     };
     let (port, carrier) = (u16::try_from(port).unwrap_or(0), u16::try_from(carrier).unwrap_or(0));
-    let ended = Arc::new(AtomicBool::new(false));
-    let carrier = {
-        let (socket, ended) = (socket(carrier)?, Arc::clone(&ended));
-        std::thread::spawn(move || carry(&socket, &ended))
+    let offer = match mode.as_str() {
+        "calls" => Offer::Rate(rate.max(1)),
+        _ => Offer::Window(rate.clamp(1, 100_000)),
     };
-    let mut caller = Caller {
-        local: 0,
-        socket: socket(0)?,
-        port,
-        first,
-        sent: 0,
-        answered: 0,
-        served: 0,
-        shed: 0,
-        other: 0,
-    };
-    caller.local = caller.socket.local_addr()?.port();
-    let began = Instant::now();
-    caller.call(rate.max(1), Duration::from_secs(seconds.min(600)))?;
-    ended.store(true, Ordering::Relaxed);
-    let carried = carrier.join().unwrap_or(0);
-    println!(
-        "{{\"seconds\": {:.3}, \"offered\": {}, \"carried\": {carried}, \"answered\": {}, \"served\": {}, \"shed\": {}, \"other\": {}}}",
-        began.elapsed().saturating_sub(TAIL).as_secs_f64(),
-        caller.sent,
-        caller.answered,
-        caller.served,
-        caller.shed,
-        caller.other
-    );
+    let mut bench = Bench::new(port, carrier, offer, number(5).unwrap_or(0))?;
+    bench.run(Duration::from_secs(seconds.clamp(3, 600)))?;
+    bench.report();
     Ok(())
 }
 
-fn socket(port: u16) -> std::io::Result<UdpSocket> {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
-    socket.set_recv_buffer_size(4 << 20)?;
-    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-    Ok(socket.into())
+#[derive(Clone, Copy, PartialEq)]
+enum Offer {
+    /// Calls a second, forwarded.
+    Rate(u64),
+    /// Calls under way, refused.
+    Window(u64),
 }
 
-struct Caller {
+/// How far a call is.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Invited,
+    /// Provisionally answered: not sent again.
+    Proceeding,
+    Cancelling,
+    HangingUp,
+    Over,
+}
+
+struct Call {
+    stage: Stage,
+    /// When ACK, BYE or CANCEL was sent, in microseconds from the start.
+    sent: u32,
+    /// Where the ACK and BYE go.
+    dialog: Option<Box<Dialog>>,
+}
+
+struct Dialog {
+    uri: Vec<u8>,
+    route: Vec<u8>,
+    to: Vec<u8>,
+}
+
+/// A socket that receives and sends in batches.
+struct Net {
     socket: UdpSocket,
+    state: UdpSocketState,
     local: u16,
-    port: u16,
+    out: Vec<(SocketAddr, Vec<u8>)>,
+    spare: Vec<Vec<u8>>,
+}
+
+struct Buffers {
+    raw: Vec<u8>,
+    meta: [RecvMeta; BATCH_SIZE],
+}
+
+struct Bench {
+    callers: Vec<Net>,
+    carrier: Net,
+    buffers: Buffers,
+    proxy: SocketAddr,
+    offer: Offer,
     first: u64,
-    sent: u64,
-    answered: u64,
+    began: Instant,
+    calls: Vec<Call>,
+    /// What is to be sent again unless it is answered, by how often it was.
+    again: [VecDeque<(Instant, usize, Stage)>; AGAIN.len()],
+    counts: Counts,
+    /// Of [`SETTLE`] on.
+    counted: Counts,
+    latencies: [Vec<u32>; KINDS.len()],
+    period: Duration,
+}
+
+const KINDS: [&str; 4] = ["bye", "cancel", "ack", "refused"];
+const BYE: usize = 0;
+const CANCEL: usize = 1;
+const ACK: usize = 2;
+const REFUSED: usize = 3;
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    offered: u64,
+    /// Hung up and answered, or given up and ended with 487, or (of refused ones) 403.
     served: u64,
     shed: u64,
     other: u64,
+    unanswered: u64,
+    byes_lost: u64,
+    cancels_lost: u64,
+    resent: u64,
 }
 
-impl Caller {
-    fn call(&mut self, rate: u64, period: Duration) -> std::io::Result<()> {
-        self.socket.set_nonblocking(true)?;
-        let began = Instant::now();
-        let mut buffer = [0; 4096];
+impl Net {
+    fn new(port: u16) -> std::io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+        socket.set_recv_buffer_size(8 << 20)?;
+        socket.set_send_buffer_size(4 << 20)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+        let socket: UdpSocket = socket.into();
+        // Its preparations are for QUIC; they are made on a socket of no use.
+        let aside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self {
+            state: UdpSocketState::new((&aside).into())?,
+            local: socket.local_addr()?.port(),
+            socket,
+            out: Vec::new(),
+            spare: Vec::new(),
+        })
+    }
+
+    /// Reads one batch; each datagram with its sender.
+    fn receive(&self, buffers: &mut Buffers, into: &mut Vec<(SocketAddr, Vec<u8>)>) -> std::io::Result<bool> {
+        let mut slots = buffers.raw.chunks_exact_mut(DATAGRAM);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+        let received = match self.state.recv((&self.socket).into(), &mut slices, &mut buffers.meta) {
+            Ok(received) => received,
+            // Nothing there, or an ICMP answer: nobody listens.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        into.extend(
+            buffers.meta[..received]
+                .iter()
+                .zip(&slices)
+                .map(|(meta, slice)| (meta.addr, slice[..meta.len.min(DATAGRAM)].to_vec())),
+        );
+        Ok(true)
+    }
+
+    fn send(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>, u16)) {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        write(&mut bytes, self.local);
+        self.out.push((to, bytes));
+        if self.out.len() >= SENT_AT_ONCE {
+            self.flush();
+        }
+    }
+
+    /// Sends what is kept. What the socket does not take is lost, as on a wire.
+    fn flush(&mut self) {
+        let mut begin = 0;
+        while begin < self.out.len() {
+            let batch = &self.out[begin..(begin + SENT_AT_ONCE).min(self.out.len())];
+            let addresses: Vec<_> = batch.iter().map(|(to, _)| to.as_any()).collect();
+            let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
+            let mut control: Vec<_> = batch.iter().map(|_| SendAncillaryBuffer::default()).collect();
+            let mut messages: Vec<_> = addresses
+                .iter()
+                .zip(&slices)
+                .zip(&mut control)
+                .map(|((to, slice), control)| MMsgHdr::new_with_addr(to, slice, control))
+                .collect();
+            match sendmmsg(&self.socket, &mut messages, SendFlags::DONTWAIT) {
+                Ok(sent) => begin += sent.max(1),
+                Err(_) => begin += 1,
+            }
+        }
+        self.spare.extend(self.out.drain(..).map(|(_, bytes)| bytes));
+    }
+}
+
+impl Bench {
+    fn new(port: u16, carrier: u16, offer: Offer, first: u64) -> std::io::Result<Self> {
+        Ok(Self {
+            callers: (0..PORTS).map(|_| Net::new(0)).collect::<Result<_, _>>()?,
+            carrier: Net::new(carrier)?,
+            buffers: Buffers {
+                raw: vec![0; BATCH_SIZE * DATAGRAM],
+                meta: [RecvMeta::default(); BATCH_SIZE],
+            },
+            proxy: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            offer,
+            first,
+            began: Instant::now(),
+            calls: Vec::new(),
+            again: std::array::from_fn(|_| VecDeque::new()),
+            counts: Counts::default(),
+            counted: Counts::default(),
+            latencies: std::array::from_fn(|_| Vec::new()),
+            period: Duration::ZERO,
+        })
+    }
+
+    fn run(&mut self, period: Duration) -> std::io::Result<()> {
+        self.period = period;
+        self.began = Instant::now();
+        let mut received = Vec::new();
+        let (mut settled, mut ended) = (None, None);
         loop {
-            let passed = began.elapsed();
-            if passed >= period + TAIL {
-                return Ok(());
+            let passed = self.began.elapsed();
+            if settled.is_none() && passed >= SETTLE {
+                settled = Some(self.counts);
             }
-            let micros = u64::try_from(passed.min(period).as_micros()).unwrap_or(u64::MAX);
-            let due = (micros.saturating_mul(rate) / 1_000_000).min(MOST);
+            if ended.is_none() && passed >= period {
+                ended = Some(self.counts);
+            }
+            let over = self.counts.offered
+                == self.counts.served + self.counts.shed + self.counts.other + self.counts.unanswered;
+            if passed >= period + TAIL || (passed >= period + AGAIN[0] && over) {
+                break;
+            }
             let mut idle = true;
-            // In turns, so that neither sending nor reading starves.
-            for _ in 0..(due - self.sent).min(32) {
-                self.invite()?;
+            for _ in 0..self.due(passed) {
+                self.invite();
                 idle = false;
             }
-            for _ in 0..64 {
-                match self.socket.recv(&mut buffer) {
-                    Ok(length) => self.answer(&String::from_utf8_lossy(&buffer[..length]))?,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // Nobody listens yet, or any more.
-                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-                    Err(error) => return Err(error),
+            for at in 0..self.callers.len() {
+                idle &= !self.callers[at].receive(&mut self.buffers, &mut received)?;
+                for (_, datagram) in received.drain(..) {
+                    self.answered(&datagram);
                 }
-                idle = false;
             }
+            idle &= !self.carrier.receive(&mut self.buffers, &mut received)?;
+            for (from, datagram) in received.drain(..) {
+                self.carry(from, &datagram);
+            }
+            self.resend();
+            self.callers.iter_mut().for_each(Net::flush);
+            self.carrier.flush();
             if idle {
-                std::thread::sleep(Duration::from_micros(50));
+                std::thread::sleep(Duration::from_micros(20));
             }
         }
-    }
-
-    fn send(&self, text: &str) -> std::io::Result<()> {
-        match self.socket.send_to(text.as_bytes(), (Ipv4Addr::LOCALHOST, self.port)) {
-            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn invite(&mut self) -> std::io::Result<()> {
-        let (local, port, serial) = (self.local, self.port, self.sent);
-        let callee = 33_730_000_000 + self.first + serial;
-        self.sent += 1;
-        self.send(&format!(
-            "INVITE sip:+{callee}@127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{local};branch=z9hG4bKi{callee};rport\r\n\
-             From: <sip:+33162001234@127.0.0.1>;tag=f{callee}\r\nTo: <sip:+{callee}@127.0.0.1>\r\nCall-ID: {callee}.{local}\r\n\
-             CSeq: 1 INVITE\r\nContact: <sip:dialer@127.0.0.1:{local}>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-        ))
-    }
-
-    fn answer(&mut self, text: &str) -> std::io::Result<()> {
-        let status = text.get(8..11).unwrap_or_default();
-        let (cseq, to) = (header(text, "CSeq"), header(text, "To"));
-        let callee = header(text, "From")
-            .split(";tag=f")
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned();
-        let local = self.local;
-        let request = |method: &str, uri: &str, branch: &str, number: u8, route: &str| {
-            format!(
-                "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{local};branch=z9hG4bK{branch}{callee};rport\r\n{route}\
-                 From: <sip:+33162001234@127.0.0.1>;tag=f{callee}\r\nTo: {to}\r\nCall-ID: {callee}.{local}\r\n\
-                 CSeq: {number} {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-            )
+        let (settled, ended) = (settled.unwrap_or_default(), ended.unwrap_or(self.counts));
+        self.counted = Counts {
+            offered: ended.offered - settled.offered,
+            served: ended.served - settled.served,
+            shed: ended.shed - settled.shed,
+            ..Counts::default()
         };
-        match (status, cseq) {
-            ("200", "1 INVITE") => {
-                self.answered += 1;
-                let uri = header(text, "Contact").trim_matches(['<', '>']).to_owned();
-                let route = format!("Route: {}\r\n", header(text, "Record-Route"));
-                self.send(&request("ACK", &uri, "a", 1, &route))?;
-                self.send(&request("BYE", &uri, "b", 2, &route))
+        Ok(())
+    }
+
+    /// How many INVITEs are due; in turns, so that neither sending nor reading starves.
+    fn due(&self, passed: Duration) -> u64 {
+        if passed >= self.period || self.calls.len() >= MOST {
+            return 0;
+        }
+        let wanted = match self.offer {
+            Offer::Rate(rate) => {
+                u64::try_from(passed.as_micros())
+                    .unwrap_or(u64::MAX)
+                    .saturating_mul(rate)
+                    / 1_000_000
             }
-            ("200", "2 BYE") => {
-                self.served += 1;
-                Ok(())
+            Offer::Window(window) => {
+                self.counts.served + self.counts.shed + self.counts.other + self.counts.unanswered + window
             }
-            (status, "1 INVITE") if status >= "300" => {
-                if status == "503" {
-                    self.shed += 1;
-                } else {
-                    self.other += 1;
+        };
+        wanted.saturating_sub(self.counts.offered).min(SENT_AT_ONCE as u64)
+    }
+
+    fn micros(&self) -> u32 {
+        u32::try_from(self.began.elapsed().as_micros()).unwrap_or(u32::MAX)
+    }
+
+    fn invite(&mut self) {
+        let serial = self.calls.len();
+        self.counts.offered += 1;
+        self.calls.push(Call {
+            stage: Stage::Invited,
+            sent: self.micros(),
+            dialog: None,
+        });
+        self.write_invite(serial);
+        self.again[0].push_back((Instant::now() + AGAIN[0], serial, Stage::Invited));
+    }
+
+    fn write_invite(&mut self, serial: usize) {
+        let head = self.head("INVITE", serial, 1, "i");
+        self.callers[serial % PORTS].send(self.proxy, |out, local| {
+            head(out, local, None);
+            let _ = write!(
+                out,
+                "Contact: <sip:dialer@127.0.0.1:{local}>\r\nUser-Agent: dialer/1.0\r\n\
+                 Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\nSupported: timer, replaces\r\n\
+                 Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
+                SDP.len()
+            );
+        });
+    }
+
+    /// Writes all that requests of a call have in common: without a dialog to the callee's number, else within it.
+    fn head(
+        &self,
+        method: &'static str,
+        serial: usize,
+        cseq: u8,
+        branch: &'static str,
+    ) -> impl Fn(&mut Vec<u8>, u16, Option<&Dialog>) + use<> {
+        let callee = 33_730_000_000 + self.first + serial as u64;
+        let proxy = self.proxy.port();
+        let caller: u64 = match self.offer {
+            Offer::Rate(_) => 33_162_001_234,
+            Offer::Window(_) => 33_123_456_789,
+        };
+        move |out, local, dialog| {
+            let _ = match dialog {
+                Some(dialog) => {
+                    let _ = write!(out, "{method} ");
+                    out.extend_from_slice(&dialog.uri);
+                    Ok(())
                 }
-                let uri = format!("sip:+{callee}@127.0.0.1:{}", self.port);
-                self.send(&request("ACK", &uri, "i", 1, ""))
+                None => write!(out, "{method} sip:+{callee}@127.0.0.1:{proxy}"),
+            };
+            let _ = write!(
+                out,
+                " SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{local};branch=z9hG4bK{branch}{callee};rport\r\n\
+                 From: <sip:+{caller}@127.0.0.1>;tag=f{serial}\r\n"
+            );
+            match dialog {
+                Some(dialog) => {
+                    for line in [&dialog.to, &dialog.route].into_iter().filter(|line| !line.is_empty()) {
+                        out.extend_from_slice(line);
+                        out.extend_from_slice(b"\r\n");
+                    }
+                }
+                None => {
+                    let _ = write!(out, "To: <sip:+{callee}@127.0.0.1:{proxy}>\r\n");
+                }
             }
-            _ => Ok(()),
+            let _ = write!(
+                out,
+                "Call-ID: {callee}.{local}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n"
+            );
         }
     }
-}
 
-/// Answers every INVITE and BYE with 200 until told to end; how many INVITEs came, copies apart.
-fn carry(socket: &UdpSocket, ended: &AtomicBool) -> u64 {
-    let _ = socket.set_read_timeout(Some(Duration::from_millis(100)));
-    let here = socket.local_addr().map_or(0, |address| address.port());
-    let mut buffer = [0; 4096];
-    let mut invites = 0;
-    while !ended.load(Ordering::Relaxed) {
-        let Ok((length, from)) = socket.recv_from(&mut buffer) else {
-            continue;
+    /// ACK or BYE within the dialog, CANCEL without.
+    fn request(&mut self, method: &'static str, serial: usize) {
+        let (cseq, branch) = match method {
+            "BYE" => (2, "b"),
+            "ACK" => (1, "a"),
+            _ => (1, "i"),
         };
-        let text = String::from_utf8_lossy(&buffer[..length]);
-        if text.starts_with("ACK") || text.starts_with("SIP/2.0") {
-            continue;
+        let head = self.head(method, serial, cseq, branch);
+        let dialog = self.calls[serial].dialog.as_deref();
+        self.callers[serial % PORTS].send(self.proxy, |out, local| {
+            head(out, local, dialog);
+            out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        });
+    }
+
+    /// The ACK of a final answer above 299: of the INVITE's own transaction, with the answer's To.
+    fn acknowledge(&mut self, serial: usize, answer: &[u8]) {
+        let head = self.head("ACK", serial, 1, "i");
+        let dialog = Dialog {
+            uri: format!(
+                "sip:+{}@127.0.0.1:{}",
+                33_730_000_000 + self.first + serial as u64,
+                self.proxy.port()
+            )
+            .into_bytes(),
+            route: Vec::new(),
+            to: line(answer, b"To:").to_vec(),
+        };
+        self.callers[serial % PORTS].send(self.proxy, |out, local| {
+            head(out, local, Some(&dialog));
+            out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        });
+    }
+
+    /// A response to a caller.
+    fn answered(&mut self, answer: &[u8]) {
+        let status = answer.get(8..11).unwrap_or_default();
+        let cseq = line(answer, b"CSeq:");
+        let from = line(answer, b"From:");
+        let Some(serial) = memmem::find(from, b";tag=f").and_then(|at| decimal(&from[at + 6..])) else {
+            return;
+        };
+        if serial >= self.calls.len() {
+            return;
         }
-        let mut answer = String::from("SIP/2.0 200 OK\r\n");
-        for line in text.split("\r\n").skip(1).take_while(|line| !line.is_empty()) {
-            let copied = ["Via:", "From:", "Call-ID:", "CSeq:", "Record-Route:"];
-            if copied.iter().any(|name| line.starts_with(name)) {
-                answer += line;
-                answer += "\r\n";
-            } else if line.starts_with("To:") {
-                answer += line;
-                answer += if line.contains(";tag=") { "\r\n" } else { ";tag=t\r\n" };
+        let now = self.micros();
+        let gives_up = serial.is_multiple_of(10);
+        let stage = self.calls[serial].stage;
+        if cseq.ends_with(b"INVITE") {
+            match (status, stage) {
+                (b"100", Stage::Invited) => self.calls[serial].stage = Stage::Proceeding,
+                (b"180", Stage::Invited | Stage::Proceeding) => {
+                    self.calls[serial].stage = Stage::Proceeding;
+                    if gives_up {
+                        self.enter(serial, Stage::Cancelling, now);
+                        self.request("CANCEL", serial);
+                    }
+                }
+                (b"200", Stage::Invited | Stage::Proceeding) => {
+                    let contact = line(answer, b"Contact: <");
+                    let dialog = Dialog {
+                        uri: contact[10.min(contact.len())..contact.len().saturating_sub(1)].to_vec(),
+                        route: [b"Route:", line(answer, b"Record-Route:").get(13..).unwrap_or_default()].concat(),
+                        to: line(answer, b"To:").to_vec(),
+                    };
+                    self.calls[serial].dialog = Some(Box::new(dialog));
+                    self.request("ACK", serial);
+                    self.enter(serial, Stage::HangingUp, now);
+                    self.request("BYE", serial);
+                }
+                (b"200", Stage::HangingUp) => self.request("ACK", serial),
+                _ if status >= b"300".as_slice() => {
+                    self.acknowledge(serial, answer);
+                    if stage == Stage::Over {
+                        return;
+                    }
+                    self.calls[serial].stage = Stage::Over;
+                    match status {
+                        b"487" if stage == Stage::Cancelling => self.counts.served += 1,
+                        b"403" if matches!(self.offer, Offer::Window(_)) => {
+                            self.counts.served += 1;
+                            self.latencies[REFUSED].push(now - self.calls[serial].sent);
+                        }
+                        b"503" => self.counts.shed += 1,
+                        _ => self.counts.other += 1,
+                    }
+                }
+                _ => {}
+            }
+        } else if cseq.ends_with(b"BYE") && status == b"200" && stage == Stage::HangingUp {
+            self.counts.served += 1;
+            self.latencies[BYE].push(now - self.calls[serial].sent);
+            self.calls[serial].stage = Stage::Over;
+            self.calls[serial].dialog = None;
+        } else if cseq.ends_with(b"CANCEL") && status == b"200" && stage == Stage::Cancelling {
+            self.latencies[CANCEL].push(now - self.calls[serial].sent);
+            // What is left is the 487; it is not asked for again.
+        }
+    }
+
+    fn enter(&mut self, serial: usize, stage: Stage, now: u32) {
+        self.calls[serial].stage = stage;
+        self.calls[serial].sent = now;
+        self.again[0].push_back((Instant::now() + AGAIN[0], serial, stage));
+    }
+
+    fn resend(&mut self) {
+        let now = Instant::now();
+        for round in 0..AGAIN.len() {
+            while let Some(&(due, serial, stage)) = self.again[round].front().filter(|(due, ..)| *due <= now) {
+                self.again[round].pop_front();
+                if self.calls[serial].stage != stage {
+                    continue;
+                }
+                if round + 1 == AGAIN.len() {
+                    self.calls[serial].stage = Stage::Over;
+                    self.counts.unanswered += 1;
+                    match stage {
+                        Stage::HangingUp => self.counts.byes_lost += 1,
+                        Stage::Cancelling => self.counts.cancels_lost += 1,
+                        _ => {}
+                    }
+                    continue;
+                }
+                self.counts.resent += 1;
+                match stage {
+                    Stage::HangingUp => self.request("BYE", serial),
+                    Stage::Cancelling => self.request("CANCEL", serial),
+                    _ => self.write_invite(serial),
+                }
+                self.again[round + 1].push_back((due + AGAIN[round + 1], serial, stage));
             }
         }
-        if text.starts_with("INVITE") {
-            invites += 1;
-            answer += "Contact: <sip:line@127.0.0.1:";
-            answer += &here.to_string();
-            answer += ">\r\n";
-        }
-        answer += "Content-Length: 0\r\n\r\n";
-        let _ = socket.send_to(answer.as_bytes(), from);
     }
-    invites
+
+    /// The carrier: rings, answers all but every tenth call, ends those that are given up.
+    fn carry(&mut self, from: SocketAddr, request: &[u8]) {
+        let callers = line(request, b"From:");
+        let serial = memmem::find(callers, b";tag=f").and_then(|at| decimal(&callers[at + 6..]));
+        let Some(serial) = serial.filter(|serial| *serial < self.calls.len()) else {
+            return;
+        };
+        if request.starts_with(b"ACK") {
+            if let Stage::HangingUp = self.calls[serial].stage {
+                self.latencies[ACK].push(self.micros() - self.calls[serial].sent);
+            }
+            return;
+        }
+        let carrier = &mut self.carrier;
+        if request.starts_with(b"INVITE") {
+            carrier.send(from, |out, local| respond(out, request, b"180 Ringing", local, None));
+            if !serial.is_multiple_of(10) {
+                carrier.send(from, |out, local| respond(out, request, b"200 OK", local, None));
+            }
+        } else if request.starts_with(b"BYE") {
+            carrier.send(from, |out, local| respond(out, request, b"200 OK", local, None));
+        } else if request.starts_with(b"CANCEL") {
+            carrier.send(from, |out, local| respond(out, request, b"200 OK", local, None));
+            // The INVITE had the CANCEL's topmost Via and the caller's below it.
+            let local = self.callers[serial % PORTS].local;
+            let via = format!(
+                "Via: SIP/2.0/UDP 127.0.0.1:{local};branch=z9hG4bKi{};rport={local};received=127.0.0.1\r\n",
+                33_730_000_000 + self.first + serial as u64
+            );
+            self.carrier.send(from, |out, local| {
+                respond(out, request, b"487 Request Terminated", local, Some(via.as_bytes()));
+            });
+        }
+    }
+
+    fn report(&mut self) {
+        let counted = (self.period.saturating_sub(SETTLE)).as_secs_f64();
+        #[allow(clippy::cast_precision_loss)] // far below 2^52
+        let a_second = |count: u64| count as f64 / counted;
+        let mut times = Vec::new();
+        for (kind, latencies) in KINDS.iter().zip(&mut self.latencies) {
+            latencies.sort_unstable();
+            let at = |thousandth: usize| {
+                latencies.get((latencies.len() * thousandth / 1000).min(latencies.len().saturating_sub(1)))
+            };
+            let (middle, high) = (at(500).copied().unwrap_or(0), at(990).copied().unwrap_or(0));
+            let _ = write!(
+                times,
+                ", \"{kind}_count\": {}, \"{kind}_p50_us\": {middle}, \"{kind}_p99_us\": {high}",
+                latencies.len()
+            );
+        }
+        let (counts, times) = (self.counts, String::from_utf8_lossy(&times));
+        println!(
+            "{{\"offered\": {}, \"offered_per_second\": {:.1}, \"served\": {}, \"served_per_second\": {:.1}, \"shed\": {}, \
+             \"shed_per_second\": {:.1}, \"other\": {}, \"unanswered\": {}, \"byes_lost\": {}, \"cancels_lost\": {}, \"resent\": {}{times}}}",
+            counts.offered,
+            a_second(self.counted.offered),
+            counts.served,
+            a_second(self.counted.served),
+            counts.shed,
+            a_second(self.counted.shed),
+            counts.other,
+            counts.unanswered,
+            counts.byes_lost,
+            counts.cancels_lost,
+            counts.resent,
+        );
+    }
 }
 
-/// The value of the first header of that name; empty where there is none.
-fn header<'a>(text: &'a str, name: &str) -> &'a str {
-    text.split("\r\n")
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map_or("", str::trim)
+const SDP: &str = "v=0\r\no=dialer 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                   m=audio 30000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+                   a=rtpmap:101 telephone-event/8000\r\n";
+
+/// A response of the carrier; of an INVITE where `below` holds the Via to stand below the request's.
+fn respond(out: &mut Vec<u8>, request: &[u8], status: &[u8], local: u16, below: Option<&[u8]>) {
+    out.extend_from_slice(b"SIP/2.0 ");
+    out.extend_from_slice(status);
+    out.extend_from_slice(b"\r\n");
+    let mut rest = request;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let whole = &rest[..=end];
+        rest = &rest[end + 1..];
+        if whole == b"\r\n" {
+            break;
+        }
+        let copied: [&[u8]; 4] = [b"Via:", b"From:", b"Call-ID:", b"Record-Route:"];
+        if copied.iter().any(|name| whole.starts_with(name)) {
+            out.extend_from_slice(whole);
+        } else if whole.starts_with(b"CSeq:") {
+            match below {
+                Some(via) => {
+                    out.extend_from_slice(via);
+                    out.extend_from_slice(b"CSeq: 1 INVITE\r\n");
+                }
+                None => out.extend_from_slice(whole),
+            }
+        } else if whole.starts_with(b"To:") {
+            out.extend_from_slice(whole.trim_ascii_end());
+            let tagged = memmem::find(whole, b";tag=").is_some();
+            out.extend_from_slice(if tagged { b"\r\n" } else { b";tag=t\r\n" });
+        }
+    }
+    let _ = write!(
+        out,
+        "Contact: <sip:line@127.0.0.1:{local}>\r\nContent-Length: 0\r\n\r\n"
+    );
+}
+
+/// The first header line that begins so, without its end; empty where there is none.
+fn line<'a>(message: &'a [u8], name: &[u8]) -> &'a [u8] {
+    let mut rest = message;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let whole = &rest[..end];
+        if whole.starts_with(name) {
+            return whole.trim_ascii_end();
+        }
+        rest = &rest[end + 1..];
+    }
+    &[]
+}
+
+/// The number that stands at the beginning.
+fn decimal(text: &[u8]) -> Option<usize> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }

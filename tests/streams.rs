@@ -193,9 +193,9 @@ impl World {
         );
         // Writing into a String cannot fail.
         let _ = write!(text, "[api]\nlisten = \"127.0.0.1:0\"\n{more}");
-        let config = Config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut config = Config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        config.sip.workers = workers;
         let setup = Setup {
-            workers,
             api: false,
             ..Setup::default()
         };

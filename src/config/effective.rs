@@ -34,6 +34,7 @@ struct Sip<'c> {
     listen: Vec<Listen<'c>>,
     unknown_sources: &'static str,
     emergency_from: Vec<String>,
+    workers: usize,
     drain: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nameservers: Vec<String>,
@@ -195,6 +196,7 @@ fn whole(config: &Config) -> Whole<'_> {
                 .collect(),
             unknown_sources: if peers.silence_unknown { "silence" } else { "refuse" },
             emergency_from: peers.emergency_from.iter().map(ToString::to_string).collect(),
+            workers: config.sip.workers,
             drain: span(config.sip.drain),
             nameservers: config.sip.nameservers.iter().map(ToString::to_string).collect(),
             streams: streams(&config.sip.streams),

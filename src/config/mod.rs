@@ -65,6 +65,8 @@ pub struct Config {
 pub struct Sip {
     /// Sockets to listen on.
     pub listen: Vec<Listen>,
+    /// Threads that carry calls, each with sockets of its own.
+    pub workers: usize,
     /// How long pending INVITEs may take after SIGTERM.
     pub drain: Duration,
     /// Whom the names of trunks are asked of; empty: the system's.
@@ -279,6 +281,7 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
         }),
         sip: Sip {
             listen: sip.listen,
+            workers: sip.workers,
             drain: sip.drain,
             nameservers: sip.nameservers,
             streams: sip.streams,

@@ -22,11 +22,12 @@ use crate::ledger;
 use crate::screening::Screening;
 use crate::sip::Transport;
 use crate::sip::message::HostPort;
-use crate::sip::transport::StreamSettings;
+use crate::sip::transport::{MAX_WORKERS, StreamSettings};
 
 /// `[sip]`, whole.
 pub(super) struct SipRead {
     pub listen: Vec<Listen>,
+    pub workers: usize,
     pub drain: Duration,
     pub emergency_from: Vec<IpNet>,
     pub silence_unknown: bool,
@@ -51,6 +52,7 @@ pub(super) fn sip(root: &mut Section<'_, '_>) -> Option<SipRead> {
             address: DEFAULT_SIP,
             advertise: None,
         }],
+        workers: default_workers(),
         drain: DEFAULT_DRAIN,
         emergency_from: DEFAULT_EMERGENCY_FROM
             .iter()
@@ -89,6 +91,13 @@ pub(super) fn sip(root: &mut Section<'_, '_>) -> Option<SipRead> {
             faults.push(beyond.span(), format!("expected at most {MAX_NAMESERVERS}"));
         }
         read_whole.nameservers = servers.into_iter().map(|server| server.into_inner().0).collect();
+    }
+    if let Some(workers) = section.get::<usize>("workers") {
+        read_whole.workers = *workers.get_ref();
+        if !(1..=MAX_WORKERS).contains(&read_whole.workers) {
+            let message = format!("{}: expected 1 to {MAX_WORKERS} threads", read_whole.workers);
+            faults.push(workers.span(), message);
+        }
     }
     if let Some(drain) = duration(&mut section, "drain", Duration::ZERO, MAX_DRAIN) {
         read_whole.drain = drain;
@@ -380,6 +389,11 @@ pub(super) fn duration(
     Some(span)
 }
 
+/// One for each core that the process may use (its affinity and its control group count), within bounds.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_BY_DEFAULT))
+}
+
 const ADVERTISE: &str = "expected a host, with a port or without, such as \"proxy.example.net\"";
 
 const DEFAULT_SIP: SocketAddr = SocketAddr::new(
@@ -400,6 +414,9 @@ const DEFAULT_EMERGENCY_FROM: [&str; 6] = [
     "::1/128",
     "fc00::/7",
 ];
+
+/// The more workers there are, the larger is the share of messages that come by another one's socket and are handed over.
+const MOST_BY_DEFAULT: usize = 16;
 
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 const MAX_DRAIN: Duration = Duration::from_secs(600);

@@ -38,6 +38,9 @@ fn errors_name_line_key_and_what_was_expected() {
         ("drain = \"10s\"", "drain = 10", 0, "sip.drain", "invalid type: integer `10`, expected a string"),
         ("drain = \"10s\"", "drain = \"10\"", 0, "sip.drain", "\"10\": expected a duration such as"),
         ("drain = \"10s\"", "drain = \"2h\"", 0, "sip.drain", "expected 0ns to 600s"),
+        ("# workers = 2", "workers = 0", 0, "sip.workers", "0: expected 1 to 64 threads"),
+        ("# workers = 2", "workers = 65", 0, "sip.workers", "65: expected 1 to 64 threads"),
+        ("# workers = 2", "workers = \"all\"", 0, "sip.workers", "expected usize"),
         // [store]
         ("engine = \"embedded\"", "engine = \"redis\"", 0, "store.engine", "engine \"redis\" is not built: expected \"embedded\""),
         ("durability = \"strict\"", "durability = \"lazy\"", 0, "store.durability", "expected `strict` or `interval`"),
@@ -294,6 +297,7 @@ fn the_shipped_sample_explains_every_key_and_leaving_all_out_changes_nothing() {
         "advertise",
         "unknown_sources",
         "emergency_from",
+        "workers",
         "drain",
         "nameservers",
         "engine",

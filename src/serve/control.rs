@@ -41,7 +41,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Reads the configuration again and puts all of it in force but listening sockets, API address and store; a bad file changes
+    /// Reads the configuration again and puts all of it in force but listening sockets, workers, API address and store; a bad file changes
     /// nothing. Gives what is accepted but should be looked at.
     pub fn reload(&self) -> Result<Vec<String>, String> {
         let Some(from) = &self.from else {
@@ -70,6 +70,7 @@ impl Control {
         config.sip.listen.clone_from(&in_force.sip.listen);
         config.sip.streams.clone_from(&in_force.sip.streams);
         config.sip.nameservers.clone_from(&in_force.sip.nameservers);
+        config.sip.workers = in_force.sip.workers;
         config.api.listen = in_force.api.listen;
         config.store = in_force.store.clone();
         *in_force = config;
@@ -279,6 +280,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut told = Vec::new();
     if old.sip.listen != new.sip.listen {
         told.push("sip.listen: takes effect at the next start".to_owned());
+    }
+    if old.sip.workers != new.sip.workers {
+        told.push("sip.workers: takes effect at the next start".to_owned());
     }
     if old.sip.streams != new.sip.streams {
         told.push("sip.streams: takes effect at the next start".to_owned());

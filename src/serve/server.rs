@@ -27,14 +27,19 @@ use crate::ledger::{EmbeddedLedger, Ledger, Opened, Options, StoreError, ViewSta
 use crate::screening::Screening;
 use crate::sip::ListenerId;
 use crate::sip::proxy::{Listener, Settings};
-use crate::sip::transport::{Bound, Connections, bind};
+use crate::sip::transport::{Bound, Connections, MAX_WORKERS, bind};
 use crate::telemetry::Metrics;
 
-/// Questions of one worker that may wait for the store; beyond, 503.
-const MAX_ASKS: usize = 10_000;
+/// Questions that may wait for the store, shared out among the workers; beyond, 503.
+const MAX_ASKS: usize = 20_000;
 
-/// Transactions of one worker; beyond, new INVITEs get 503.
-const MAX_TRANSACTIONS: usize = 200_000;
+/// Transactions, shared out among the workers; beyond, new INVITEs get 503. A call being set up is two, and a hundred thousand must
+/// always find room.
+const MAX_TRANSACTIONS: usize = 400_000;
+
+/// However many workers there are, each has room for so much.
+const LEAST_ASKS: usize = 1_000;
+const LEAST_TRANSACTIONS: usize = 20_000;
 
 /// Timer C (RFC 3261 §16.6 step 11: above three minutes).
 const TIMER_C: Duration = Duration::from_secs(185);
@@ -48,16 +53,11 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// How long a start may wait for the names of trunks.
 const FIRST_NAMES: Duration = Duration::from_secs(2);
 
-/// Most workers.
-const MAX_WORKERS: usize = 64;
-
 /// What a server needs beside its configuration.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The file that a reload reads again.
     pub from: Option<PathBuf>,
-    /// Threads that carry calls, each with sockets of its own: 1 to 64.
-    pub workers: usize,
     /// Where calls take the time of day from.
     pub clock: WallClock,
     /// Serve the API too.
@@ -68,7 +68,6 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             from: None,
-            workers: 1,
             clock: WallClock::System,
             api: true,
         }
@@ -93,7 +92,7 @@ pub struct Server {
 impl Server {
     /// Brings everything up; calls are taken when it returns.
     pub fn start(config: Config, setup: Setup) -> Result<Self, ServeError> {
-        let count = setup.workers.clamp(1, MAX_WORKERS);
+        let count = config.sip.workers.clamp(1, MAX_WORKERS);
         let metrics = Metrics::new().map_err(|fault| ServeError::SetUp("the metrics", fault.to_string()))?;
         let metrics = Arc::new(metrics);
         let store = config.store.path.clone();
@@ -210,8 +209,8 @@ impl Server {
                     listeners: listeners.clone(),
                     secret,
                     instance: u32::from_le_bytes(instance),
-                    max_asks: MAX_ASKS,
-                    max_transactions: MAX_TRANSACTIONS,
+                    max_asks: (MAX_ASKS / count).max(LEAST_ASKS),
+                    max_transactions: (MAX_TRANSACTIONS / count).max(LEAST_TRANSACTIONS),
                     timer_c: TIMER_C,
                     t1: T1,
                     seed: u64::from_le_bytes(random()?),

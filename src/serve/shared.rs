@@ -1,11 +1,11 @@
 //! What the workers and the main thread share: routing in force, what they are told to do, and what they tell of themselves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::sip::proxy::Routing;
+use crate::sip::proxy::{Load, Routing};
 
 /// Read by every worker at every turn; written on reload, drain and stop.
 pub(crate) struct Shared {
@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     stopping: AtomicBool,
     /// Calls being set up, by worker; told while draining only.
     pending: Box<[AtomicUsize]>,
+    /// What is to become of new calls, by worker: turned away, and of those held back, in a thousand.
+    loads: Box<[(AtomicU32, AtomicU32)]>,
     restarts: AtomicU64,
     dropped: AtomicU64,
 }
@@ -29,6 +31,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             // Unknown until a worker has seen the drain and tells: nobody must take that for none.
             pending: (0..workers).map(|_| AtomicUsize::new(1)).collect(),
+            loads: (0..workers).map(|_| Default::default()).collect(),
             restarts: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         }
@@ -72,6 +75,26 @@ impl Shared {
     /// Calls being set up in all workers.
     pub(crate) fn pending(&self) -> usize {
         self.pending.iter().map(|pending| pending.load(Ordering::Acquire)).sum()
+    }
+
+    /// Takes note of what one worker wants done with new calls, and says what all want together: each has the same share of new calls,
+    /// and any one's socket has those of all.
+    pub(crate) fn exchange(&self, worker: usize, load: Load) -> Load {
+        let (loss, held_back) = &self.loads[worker];
+        loss.store(load.loss, Ordering::Relaxed);
+        held_back.store(load.held_back, Ordering::Relaxed);
+        let mean = |of: fn(&(AtomicU32, AtomicU32)) -> &AtomicU32| {
+            let sum: u64 = self
+                .loads
+                .iter()
+                .map(|load| u64::from(of(load).load(Ordering::Relaxed)))
+                .sum();
+            u32::try_from(sum / self.loads.len() as u64).unwrap_or(1000)
+        };
+        Load {
+            loss: mean(|(loss, _)| loss),
+            held_back: mean(|(_, held_back)| held_back),
+        }
     }
 
     pub(crate) fn count_restart(&self) {

@@ -1,5 +1,7 @@
 //! In process, over real loopback sockets on free ports, with a moved clock.
 
+mod workers;
+
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -149,9 +151,15 @@ fn setup() -> Setup {
 
 /// A server, its store's folder, a PBX and a trunk.
 fn world(setup: Setup) -> (Server, TempDir, Peer, Peer) {
+    world_of(1, setup)
+}
+
+/// The same with so many workers.
+fn world_of(workers: usize, setup: Setup) -> (Server, TempDir, Peer, Peer) {
     let folder = tempfile::tempdir().expect("a folder");
     let (pbx, trunk) = (Peer::new(), Peer::new());
-    let config = parse(&text(folder.path(), &[("dialer", &pbx)], &trunk));
+    let mut config = parse(&text(folder.path(), &[("dialer", &pbx)], &trunk));
+    config.sip.workers = workers;
     let server = Server::start(config, setup).expect("started");
     (server, folder, pbx, trunk)
 }
@@ -193,7 +201,7 @@ fn free_ports_are_told_and_a_stopped_server_leaves_its_store_to_the_next() {
 
 #[test]
 fn both_legs_of_every_call_meet_in_one_of_several_workers() {
-    let (server, _folder, pbx, trunk) = world(Setup { workers: 3, ..setup() });
+    let (server, _folder, pbx, trunk) = world_of(3, setup());
     let proxy = server.sip()[0];
     for number in 0..24 {
         let call = format!("call-{number}");
@@ -282,11 +290,17 @@ fn a_good_file_is_reloaded_and_a_bad_one_changes_nothing() {
 
     std::fs::write(
         &file,
-        text(&store, &[("new", &other)], &trunk).replace("127.0.0.1:0", "127.0.0.1:1"),
+        text(&store, &[("new", &other)], &trunk)
+            .replace("127.0.0.1:0", "127.0.0.1:1")
+            .replace("drain =", "workers = 7\ndrain ="),
     )
     .expect("written");
     let warnings = control.reload().expect("good, with remarks");
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(
+        warnings.contains(&"sip.workers: takes effect at the next start".to_owned()),
+        "{warnings:?}"
+    );
     pbx.invite(proxy, "gone", "0199000001");
     assert!(
         pbx.result("gone")
@@ -299,7 +313,7 @@ fn a_good_file_is_reloaded_and_a_bad_one_changes_nothing() {
 
 #[test]
 fn a_drain_refuses_new_calls_and_waits_for_those_that_ring() {
-    let (server, _folder, pbx, trunk) = world(Setup { workers: 2, ..setup() });
+    let (server, _folder, pbx, trunk) = world_of(2, setup());
     let proxy = server.sip()[0];
     pbx.invite(proxy, "rings", "0199000001");
     let ringing = trunk.next_invite();

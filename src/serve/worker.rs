@@ -23,7 +23,7 @@ use super::shard::Shards;
 use super::shared::Shared;
 use crate::gate::{Decision, Gate, Question};
 use crate::ledger::Answer;
-use crate::sip::proxy::{AskId, Output, Proxy, Settings};
+use crate::sip::proxy::{AskId, Load, Output, Proxy, Settings};
 use crate::sip::transport::{Bound, Connections, Sockets};
 use crate::sip::{Flow, Now};
 use crate::telemetry::Metrics;
@@ -113,6 +113,10 @@ struct Turn<'a> {
     waiting: JoinSet<Decision>,
     asked: FxHashMap<Id, (AskId, Question)>,
     answered: Vec<Result<(Id, Decision), JoinError>>,
+    /// In force in this worker's sockets and proxy.
+    load: Load,
+    /// The kernel takes a filter; until it has refused one.
+    can_hold_back: bool,
     dropped: u64,
 }
 
@@ -130,6 +134,8 @@ impl<'a> Turn<'a> {
             waiting: JoinSet::new(),
             asked: FxHashMap::default(),
             answered: Vec::new(),
+            load: Load::default(),
+            can_hold_back: true,
             dropped: 0,
             worker,
         })
@@ -142,7 +148,19 @@ impl<'a> Turn<'a> {
         }
         let mut done = Instant::now();
         loop {
-            poll_fn(|cx| self.poll_input(cx)).await;
+            // Receiving and sending happen in there too: idle is only the time for which nothing was to do.
+            let (mut idle, mut parked) = (Duration::ZERO, None::<Instant>);
+            poll_fn(|cx| {
+                if let Some(since) = parked.take() {
+                    idle += since.elapsed();
+                }
+                let input = self.poll_input(cx);
+                if input.is_pending() {
+                    parked = Some(Instant::now());
+                }
+                input
+            })
+            .await;
             if self.sockets.has_connections() {
                 // Their tasks run between two turns; a worker that is never out of work would keep them from it.
                 tokio::task::yield_now().await;
@@ -160,10 +178,9 @@ impl<'a> Turn<'a> {
             }
             self.do_outputs(now);
             self.publish();
-            let begun = now.mono;
-            let idle = begun.saturating_duration_since(done);
-            done = Instant::now();
-            self.proxy.worked(done.saturating_duration_since(begun), idle);
+            let begun = std::mem::replace(&mut done, Instant::now());
+            let whole = done.saturating_duration_since(begun);
+            self.proxy.worked(whole.saturating_sub(idle), idle);
         }
     }
 
@@ -296,6 +313,24 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Puts in force what the workers have found out about the load, and shows it.
+    fn take_load(&mut self, mut load: Load) {
+        if load.held_back != self.load.held_back {
+            let listeners = self.worker.settings.listeners.iter();
+            let advertised = listeners.map(|listener| &*listener.advertise);
+            if let Err(fault) = self.sockets.hold_back(load.held_back, advertised) {
+                warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
+                self.can_hold_back = false;
+                load.held_back = 0;
+            }
+        }
+        self.proxy.set_load(load);
+        self.load = load;
+        let metrics = &self.worker.metrics;
+        metrics.overload_refused.set(i64::from(load.loss));
+        metrics.overload_unread.set(i64::from(load.held_back));
+    }
+
     /// Lets the others see what they wait for, and what went wrong here.
     fn publish(&mut self) {
         // Counting walks every transaction: for the drain only.
@@ -303,6 +338,13 @@ impl<'a> Turn<'a> {
             self.worker
                 .shared
                 .set_pending(self.worker.position, self.proxy.pending());
+        }
+        let mut load = self.worker.shared.exchange(self.worker.position, self.proxy.load());
+        if !self.can_hold_back {
+            load.held_back = 0;
+        }
+        if load != self.load {
+            self.take_load(load);
         }
         let dropped = self.sockets.dropped();
         if dropped > self.dropped {

@@ -44,6 +44,8 @@ use crate::ledger::Outcome;
 use crate::numbering::Plan;
 use crate::telemetry::Metrics;
 
+pub use self::overload::Load;
+
 use self::answer::Silence;
 use self::context::{ContextId, Table};
 use self::core::{Core, Routed};

@@ -5,6 +5,10 @@
 //! so that the bound is not crossed back and forth with each call. *Occupancy*: the share of time that the worker is busy is held at
 //! [`TARGET`] by accepting a smaller part of new calls, adjusted at each interval (the occupancy algorithm of Hilt and Widjaja,
 //! RFC 6357 §5.2). It begins only after several saturated intervals, and ends when everything fits again.
+//!
+//! A 503 and its ACK cost a good part of what a call costs, so that answering everybody would leave nothing for calls under several
+//! times the load. Beyond [`ANSWERED`] of them a second, new calls are left unread: [`Load::held_back`] says which share the sockets
+//! are to drop, and what is turned away here is that much less.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -17,9 +21,18 @@ use super::counters::{Direction, Shed};
 use super::keys::Chance;
 use super::recent::Recent;
 use super::refuse::Arrival;
-use crate::sip::Now;
 use crate::sip::message::{Edit, Header, Message, Method, Via};
 use crate::sip::peer::Peer;
+use crate::sip::{Now, Transport};
+
+/// What becomes of new calls, in a thousand of those that are offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Turned away, held back included.
+    pub loss: u32,
+    /// Of those that come as datagrams, dropped by the sockets before they are read.
+    pub held_back: u32,
+}
 
 /// The state of one worker.
 #[derive(Default)]
@@ -30,6 +43,12 @@ pub(super) struct Overload {
     saturated: u8,
     /// New calls turned away in a thousand, by occupancy.
     loss: u32,
+    /// New calls that came as datagrams in this interval, as far as the sockets let them through.
+    seen: u32,
+    /// What the sockets are to drop, by the last interval.
+    held_back: u32,
+    /// In force for the whole process; `None`: nobody but this proxy.
+    in_force: Option<Load>,
     asks_full: bool,
     transactions_full: bool,
     /// INVITEs turned away lately: a retransmission is turned away too, so that no call is refused and then goes after all.
@@ -45,6 +64,12 @@ impl Overload {
         if whole < INTERVAL {
             return;
         }
+        self.steer(whole);
+        self.hold_back(whole);
+    }
+
+    /// Adjusts the accepted share to how busy the interval was.
+    fn steer(&mut self, whole: Duration) {
         let occupancy = u32::try_from(self.busy.as_nanos() * 1000 / whole.as_nanos()).unwrap_or(1000);
         (self.busy, self.idle) = (Duration::ZERO, Duration::ZERO);
         self.saturated = if occupancy >= SATURATED {
@@ -68,6 +93,26 @@ impl Overload {
         }
     }
 
+    /// Leaves as many unread as could not be answered, judging by how many were seen in the interval.
+    fn hold_back(&mut self, whole: Duration) {
+        let seen = std::mem::take(&mut self.seen);
+        let offered = u64::from(seen) * 1000 / u64::from(1000 - self.drops());
+        let answered = u64::from(ANSWERED) * u64::try_from(whole.as_millis()).unwrap_or(u64::MAX) / 1000;
+        let passing =
+            (1000 - u64::from(self.loss())).saturating_add((answered * 1000).checked_div(offered).unwrap_or(1000));
+        let held_back = u32::try_from(1000_u64.saturating_sub(passing)).unwrap_or(0);
+        self.held_back = if held_back < LEAST_HELD_BACK {
+            0
+        } else {
+            held_back.min(MOST_HELD_BACK)
+        };
+    }
+
+    /// What the sockets drop now.
+    fn drops(&self) -> u32 {
+        self.in_force.map_or(0, |load| load.held_back).min(MOST_HELD_BACK)
+    }
+
     /// Takes note of how full things are.
     pub(super) fn fill(&mut self, asks: usize, max_asks: usize, transactions: usize, max_transactions: usize) {
         let next = |was: bool, now: usize, most: usize| now >= most || (was && now > most - most / 4);
@@ -84,11 +129,17 @@ impl Overload {
         }
     }
 
-    fn sheds(&self, chance: &mut Chance) -> bool {
+    /// Is this one to be turned away? Of what the sockets let through, a smaller part is.
+    fn sheds(&mut self, chance: &mut Chance, datagram: bool) -> bool {
+        let mut dropped = 0;
+        if datagram {
+            self.seen += 1;
+            dropped = self.drops();
+        }
         match self.loss() {
             0 => false,
             1000 => true,
-            loss => chance.below(1000) < u64::from(loss),
+            loss => chance.below(u64::from(1000 - dropped)) < u64::from(loss.saturating_sub(dropped)),
         }
     }
 }
@@ -97,6 +148,21 @@ impl Proxy {
     /// How long the last turn took, and for how long there was nothing to do before it: what the share of new calls is steered by.
     pub fn worked(&mut self, busy: Duration, idle: Duration) {
         self.core.overload.worked(busy, idle);
+    }
+
+    /// What is to become of new calls, as far as this proxy can tell.
+    pub fn load(&self) -> Load {
+        let overload = &self.core.overload;
+        Load {
+            loss: overload.loss(),
+            held_back: overload.held_back,
+        }
+    }
+
+    /// What is in force for all workers of the process: neighbours know the process, not its workers, and are told this; and what the
+    /// sockets drop is not turned away a second time.
+    pub fn set_load(&mut self, load: Load) {
+        self.core.overload.in_force = Some(load);
     }
 
     /// Turns an INVITE away that opens a dialog, where there is too much to do; true where it did.
@@ -111,7 +177,8 @@ impl Proxy {
             .overload
             .fill(asks, settings.max_asks, transactions, settings.max_transactions);
         let again = self.core.overload.shed.holds(arrival.key, now.mono);
-        if !again && !self.core.overload.sheds(&mut self.core.chance) {
+        let datagram = arrival.flow.transport == Transport::Udp;
+        if !again && !self.core.overload.sheds(&mut self.core.chance, datagram) {
             return false;
         }
         if self.may_be_emergency(now, arrival) {
@@ -165,7 +232,11 @@ impl Core {
     }
 
     fn control(&self) -> String {
-        let percent = self.overload.loss().div_ceil(10);
+        let loss = self
+            .overload
+            .in_force
+            .map_or_else(|| self.overload.loss(), |load| load.loss);
+        let percent = loss.div_ceil(10);
         let validity = if percent == 0 { 0 } else { VALIDITY.as_millis() };
         let millis = self.wall_millis.max(0);
         format!(
@@ -221,6 +292,14 @@ const FASTEST_RISE: u32 = 1100;
 
 /// Accepted in a thousand whatever happens, so that there is something to measure by.
 const LEAST_ACCEPTED: u32 = 10;
+
+/// New calls that one worker answers with 503 in a second before it leaves more of them unread. With its ACK each costs some tens of
+/// microseconds, so that these cost a few hundredths of the worker's time.
+const ANSWERED: u32 = 1_000;
+
+/// A smaller share in a thousand is not worth a filter, and a larger one would leave nothing to measure by.
+const LEAST_HELD_BACK: u32 = 50;
+const MOST_HELD_BACK: u32 = 995;
 
 /// For how long a neighbour is to go by what it was told.
 const VALIDITY: Duration = Duration::from_secs(1);

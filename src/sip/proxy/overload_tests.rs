@@ -95,3 +95,59 @@ fn an_offer_is_filled_in_and_everything_else_stays() {
         "SIP/2.0/UDP h:5060;branch=z9hG4bK1;rport=1;received=1.2.3.4;oc=7;oc-algo=\"loss\""
     );
 }
+
+/// A worker that a number of calls are offered to in each interval, and that spends `call` on one it takes, `refusal` on a 503 and
+/// nothing on what its sockets drop, in microseconds; calls taken in an interval, and what is held back, over the last fifty.
+fn offer(overload: &mut Overload, calls: u32, call: u32, refusal: u32) -> (u32, u32) {
+    let mut chance = Chance::new(7);
+    let (mut taken, mut held_back) = (0, 0);
+    for round in 0..250 {
+        let mut busy = 0;
+        let dropped = overload.drops();
+        for _ in 0..calls {
+            if chance.below(1000) < u64::from(dropped) {
+                continue;
+            }
+            let shed = overload.sheds(&mut chance, true);
+            busy += if shed { refusal } else { call };
+            taken += u32::from(!shed && round >= 200);
+        }
+        let busy = Duration::from_micros(busy.into());
+        // What does not fit into this interval makes it longer.
+        overload.worked(busy, INTERVAL.saturating_sub(busy));
+        let load = Load {
+            loss: overload.loss(),
+            held_back: overload.held_back,
+        };
+        overload.in_force = Some(load);
+        held_back += if round >= 200 { load.held_back } else { 0 };
+    }
+    (taken / 50, held_back / 50)
+}
+
+#[test]
+fn ten_times_the_load_leaves_nine_tenths_of_the_calls_that_could_be_carried() {
+    // A hundred microseconds a call: five hundred fit into an interval.
+    let (taken, held_back) = offer(&mut Overload::default(), 5_000, 100, 20);
+    assert!((430..=500).contains(&taken), "{taken} of 500");
+    assert!((850..=950).contains(&held_back), "{held_back} in a thousand");
+}
+
+#[test]
+fn whom_there_is_time_to_answer_is_answered() {
+    // Somewhat more than fit: a 503 for each that does not.
+    let (taken, held_back) = offer(&mut Overload::default(), 505, 100, 20);
+    assert!((430..=500).contains(&taken), "{taken} of 500");
+    assert_eq!(held_back, 0);
+    let (taken, held_back) = offer(&mut Overload::default(), 400, 100, 20);
+    assert_eq!((taken, held_back), (400, 0), "no overload");
+}
+
+#[test]
+fn nothing_is_held_back_when_the_load_is_gone() {
+    let mut overload = Overload::default();
+    offer(&mut overload, 5_000, 100, 20);
+    assert!(overload.held_back > 0);
+    offer(&mut overload, 100, 100, 20);
+    assert_eq!((overload.loss(), overload.held_back), (0, 0));
+}

@@ -6,6 +6,7 @@
 
 mod bound;
 mod errors;
+mod hold_back;
 mod receive;
 mod send;
 mod stream;
@@ -39,6 +40,9 @@ pub const MAX_DATAGRAM: usize = 65_535;
 /// Datagrams that may wait for a socket to become writable, for each listener of a worker. At 2,000 calls a second this is some
 /// 300 ms of traffic; SIP's retransmissions make good what is dropped beyond.
 pub const SEND_QUEUE: usize = 4096;
+
+/// Workers that can share the sockets of a process: [`Failure`] names each by a bit.
+pub const MAX_WORKERS: usize = u64::BITS as usize;
 
 /// Failed destinations kept between two looks at them; beyond, timers find out.
 const MAX_FAILURES: usize = 256;
@@ -160,6 +164,18 @@ impl Sockets {
     /// Is there something for [`Sockets::failures`] to tell?
     pub fn has_failures(&self) -> bool {
         !self.failures.is_empty() || !self.unreachable.is_empty()
+    }
+
+    /// Lets the kernel drop `share` in a thousand of the new calls that come as datagrams, unread. `advertised` is what each listener
+    /// is called in our Record-Route, in the order of [`ListenerId`].
+    pub fn hold_back<'a>(&self, share: u32, advertised: impl Iterator<Item = &'a str>) -> io::Result<()> {
+        let listeners = self.udp.iter().zip(&self.locals).zip(advertised);
+        for ((listener, local), advertised) in listeners {
+            if let Some(listener) = listener {
+                listener.hold_back(share, &hold_back::hosts(*local, advertised))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes over peers and certificates that [`Connections::replace`] has put in force.

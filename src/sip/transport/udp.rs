@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep};
 use super::bound::{Bound, BoundSocket};
 use super::receive::ReceiveBuffers;
 use super::send::SendQueue;
-use super::{Flow, ListenerId, Transport, errors};
+use super::{Flow, ListenerId, Transport, errors, hold_back};
 
 /// Asked of the kernel for each socket's receive and send buffers, in bytes; it gives at most `net.core.rmem_max` and `wmem_max`. A worker that
 /// is busy for some milliseconds must lose nothing.
@@ -80,6 +80,8 @@ pub(super) struct UdpListener {
 
 impl UdpListener {
     pub(super) fn new(id: ListenerId, local: SocketAddr, bound: &UdpSocket) -> io::Result<Self> {
+        // A worker that is started anew finds the socket of the one before, and what that held back.
+        hold_back::hold_back(bound, 0, &[])?;
         // quinn-udp prepares a socket for QUIC, whose datagrams must never be fragmented; an INVITE above the MTU must be. Its state
         // is therefore made over a socket of no use, and only `recv`, which reads none of it, is called for ours.
         let aside = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
@@ -107,6 +109,11 @@ impl UdpListener {
 
     pub(super) fn dropped(&self) -> u64 {
         self.queue.dropped()
+    }
+
+    /// New calls of which the kernel drops a share.
+    pub(super) fn hold_back(&self, share: u32, hosts: &[String]) -> io::Result<()> {
+        hold_back::hold_back(self.socket.get_ref(), share, hosts)
     }
 
     /// Receives a few batches. When it stops short of an empty socket, the task is woken again at once.
