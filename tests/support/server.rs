@@ -363,13 +363,19 @@ pub fn configuration(sip: &str, trunks: &[SocketAddr], law: &str) -> String {
 /// The library that fakes the wall clock, as `faketime` preloads it. `None` where the tool is not installed: the test then says that it
 /// skips; continuous integration (`CI=true`) has every tool, so there it fails.
 pub fn faketime() -> Option<PathBuf> {
-    let output = Command::new(tool("faketime")?)
-        .args(["-m", "2023-06-06 08:30:00", "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("faketime runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let library = text.trim().split([':', ' ']).find(|path| path.contains("faketime"));
-    Some(PathBuf::from(library.expect("faketime preloads a library")))
+    let faketime = tool("faketime")?;
+    // It names its shared memory after its process and leaves it behind when killed, so that another with that number fails: the
+    // next has another number.
+    let found = (0..10).find_map(|_| {
+        let output = Command::new(&faketime)
+            .args(["-m", "2023-06-06 08:30:00", "printenv", "LD_PRELOAD"])
+            .output()
+            .expect("faketime runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let library = text.trim().split([':', ' ']).find(|path| path.contains("faketime"));
+        library.map(PathBuf::from)
+    });
+    Some(found.expect("faketime preloads a library"))
 }
 
 /// Where a tool is.
