@@ -4,7 +4,8 @@
 //! Two signals. *Fill*: questions and transactions above their bounds turn every new call away until they are down to three quarters,
 //! so that the bound is not crossed back and forth with each call. *Occupancy*: the share of time that the worker is busy is held at
 //! [`TARGET`] by accepting a smaller part of new calls, adjusted at each interval (the occupancy algorithm of Hilt and Widjaja,
-//! RFC 6357 §5.2). It begins only after several saturated intervals, and ends when everything fits again.
+//! RFC 6357 §5.2). It begins only after several intervals without a moment to spare in which messages were left unread, and ends when
+//! everything fits again.
 //!
 //! A 503 and its ACK cost a good part of what a call costs, so that answering everybody would leave nothing for calls under several
 //! times the load. Beyond [`ANSWERED`] of them a second, new calls are left unread: [`Load::held_back`] says which share the sockets
@@ -39,6 +40,8 @@ pub struct Load {
 pub(super) struct Overload {
     busy: Duration,
     idle: Duration,
+    /// In this interval there was a turn that left nothing unread.
+    caught_up: bool,
     /// Saturated intervals in a row.
     saturated: u8,
     /// New calls turned away in a thousand, by occupancy.
@@ -72,7 +75,9 @@ impl Overload {
     fn steer(&mut self, whole: Duration) {
         let occupancy = u32::try_from(self.busy.as_nanos() * 1000 / whole.as_nanos()).unwrap_or(1000);
         (self.busy, self.idle) = (Duration::ZERO, Duration::ZERO);
-        self.saturated = if occupancy >= SATURATED {
+        // A worker that is busy all the time and leaves nothing unread has callers that wait for its answers: no overload.
+        let caught_up = std::mem::take(&mut self.caught_up);
+        self.saturated = if occupancy >= SATURATED && !caught_up {
             self.saturated.saturating_add(1)
         } else {
             0
@@ -83,7 +88,8 @@ impl Overload {
         let accepted = 1000 - self.loss;
         let factor = match occupancy {
             // There is no telling how much more than all of its time the worker would need.
-            SATURATED.. => FASTEST_FALL,
+            SATURATED.. if !caught_up => FASTEST_FALL,
+            SATURATED.. => SLOW_RISE,
             _ => (TARGET * 1000 / occupancy.max(1)).min(FASTEST_RISE),
         };
         self.loss = 1000 - (accepted * factor / 1000).clamp(LEAST_ACCEPTED, 1000);
@@ -148,6 +154,11 @@ impl Proxy {
     /// How long the last turn took, and for how long there was nothing to do before it: what the share of new calls is steered by.
     pub fn worked(&mut self, busy: Duration, idle: Duration) {
         self.core.overload.worked(busy, idle);
+    }
+
+    /// The last turn left nothing unread.
+    pub fn caught_up(&mut self) {
+        self.core.overload.caught_up = true;
     }
 
     /// What is to become of new calls, as far as this proxy can tell.
@@ -289,6 +300,7 @@ const PATIENCE: u8 = 3;
 /// The accepted share falls by a fifth at most, in each interval, and rises by a tenth.
 const FASTEST_FALL: u32 = 800;
 const FASTEST_RISE: u32 = 1100;
+const SLOW_RISE: u32 = 1020;
 
 /// Accepted in a thousand whatever happens, so that there is something to measure by.
 const LEAST_ACCEPTED: u32 = 10;

@@ -24,6 +24,23 @@ fn nothing_is_turned_away_below_saturation_nor_for_a_moment_of_it() {
 }
 
 #[test]
+fn a_busy_worker_that_leaves_nothing_unread_turns_nobody_away() {
+    let mut overload = Overload::default();
+    for _ in 0..100 {
+        overload.caught_up = true;
+        run(&mut overload, 1000, 1);
+    }
+    assert_eq!(overload.loss(), 0);
+    run(&mut overload, 10_000, 60);
+    assert!(overload.loss() > 800);
+    for _ in 0..150 {
+        overload.caught_up = true;
+        run(&mut overload, 1_000_000, 1);
+    }
+    assert_eq!(overload.loss(), 0, "and takes all again");
+}
+
+#[test]
 fn under_ten_times_the_load_the_accepted_share_settles_near_a_tenth() {
     let mut overload = Overload::default();
     run(&mut overload, 10_000, 60);
