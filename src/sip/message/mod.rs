@@ -370,18 +370,16 @@ impl Message {
         self.raw.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    /// Empty where it is not UTF-8.
     fn text(&self, span: (u32, u32)) -> &str {
-        match &self.head {
-            Some(head) => head.get(span.0 as usize..span.1 as usize).unwrap_or_default(),
-            None => std::str::from_utf8(self.bytes(span)).unwrap_or_default(),
-        }
+        self.utf8(span).unwrap_or_default()
     }
 
-    /// The text of a span's value; `None` where it is not UTF-8.
-    fn utf8(&self, span: &HeaderSpan) -> Option<&str> {
+    /// `None` where it is not UTF-8.
+    fn utf8(&self, span: (u32, u32)) -> Option<&str> {
         match &self.head {
-            Some(head) => head.get(span.value_start as usize..span.value_end as usize),
-            None => std::str::from_utf8(self.value_bytes(span)).ok(),
+            Some(head) => head.get(span.0 as usize..span.1 as usize),
+            None => std::str::from_utf8(self.bytes(span)).ok(),
         }
     }
 

@@ -80,12 +80,7 @@ impl<'a> Uri<'a> {
     /// Parses; `None` where no URI.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (scheme, rest) = split_once(text, b':')?;
-        let mut letters = scheme.bytes();
-        let good = letters.next()?.is_ascii_alphabetic()
-            && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-            && !rest.is_empty()
-            && all(rest.as_bytes(), IN_URI);
-        if !good {
+        if rest.is_empty() || !all(rest.as_bytes(), IN_URI) {
             return None;
         }
         let bare = Self {
@@ -111,7 +106,10 @@ impl<'a> Uri<'a> {
                 ..bare
             })
         } else {
-            Some(bare)
+            let mut letters = scheme.bytes();
+            let good = letters.next()?.is_ascii_alphabetic()
+                && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+            good.then_some(bare)
         }
     }
 
