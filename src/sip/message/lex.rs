@@ -30,6 +30,9 @@ const CLASSES: [u8; 256] = {
         if it == b',' {
             classes[byte] |= COMMA;
         }
+        if classes[byte] & IN_URI != 0 && !is_one_of(it, b"@:;?") {
+            classes[byte] |= IN_PIECE;
+        }
         byte += 1;
     }
     classes
@@ -59,6 +62,8 @@ const OPENS: u8 = 16;
 /// The separators themselves.
 const SEMICOLON: u8 = 32;
 const COMMA: u8 = 64;
+/// What may stand in a URI and separates none of its pieces.
+pub(super) const IN_PIECE: u8 = 128;
 
 fn class(byte: u8) -> u8 {
     CLASSES[usize::from(byte)]
@@ -69,6 +74,15 @@ pub(super) fn all(text: &[u8], of: u8) -> bool {
     let (eights, rest) = text.as_chunks::<8>();
     let together = |bytes: &[u8]| bytes.iter().fold(of, |all, &byte| all & class(byte)) != 0;
     eights.iter().all(|eight| together(eight)) && together(rest)
+}
+
+/// How many bytes of that class the text begins with.
+pub(super) fn run(text: &[u8], of: u8) -> usize {
+    let (eights, rest) = text.as_chunks::<8>();
+    let together = |bytes: &[u8; 8]| bytes.iter().fold(of, |all, &byte| all & class(byte)) != 0;
+    let whole = eights.iter().take_while(|eight| together(eight)).count();
+    let near = eights.get(whole).map_or(rest, |eight| &eight[..]);
+    whole * 8 + near.iter().take_while(|&&byte| class(byte) & of != 0).count()
 }
 
 /// Where a byte of one of these classes first stands. Eight are asked at once, since mostly none is.

@@ -167,6 +167,7 @@ pub(super) fn parse(mut raw: Bytes, limits: &Limits) -> Result<Message, ParseErr
     let mut message = Message {
         start,
         headers: read.headers,
+        present: read.present,
         // Whether it is text is asked once here, and not of each piece again.
         head: ByteString::try_from(raw.slice(..read.body_start as usize)).ok(),
         body_start: read.body_start,
@@ -310,6 +311,7 @@ fn is_version(version: &[u8]) -> bool {
 /// What [`read_headers`] found: all of them where there is no fault.
 struct ReadHeaders {
     headers: Vec<HeaderSpan>,
+    present: u32,
     body_start: u32,
     fault: Option<ParseCause>,
 }
@@ -319,6 +321,7 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
     let lines = memchr::memchr_iter(b'\n', &raw[from..]).count();
     let mut read = ReadHeaders {
         headers: Vec::with_capacity(lines.min(limits.headers)),
+        present: 0,
         body_start: offset(raw.len()),
         fault: None,
     };
@@ -346,6 +349,7 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
         } else if bare_cr {
             Some(ParseCause::HeaderLine)
         } else if let Some(span) = read_header(raw, at, line) {
+            read.present |= span.header.bit();
             read.headers.push(span);
             None
         } else {
