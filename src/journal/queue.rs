@@ -266,7 +266,10 @@ impl Queue {
             }
         };
         // While it collects, the committer is left to sleep unless a whole batch is ready.
-        if state.idle || state.batches.len() > 1 || (state.lingers && class == Class::Binding) {
+        let wakes = state.idle || state.batches.len() > 1 || (state.lingers && class == Class::Binding);
+        // Only then: who is woken takes the lock first of all.
+        drop(state);
+        if wakes {
             self.arrived.notify_one();
         }
         Ok(Pending {
