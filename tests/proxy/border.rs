@@ -356,9 +356,8 @@ fn an_emergency_service_urn_is_told_from_a_number() {
         ..Invite::default()
     });
     world.run(seconds(1));
-    for asked in &world.gate.asked {
-        assert_eq!(asked.question.callee, Callee::EmergencyService);
-    }
+    let asked: Vec<_> = world.gate.asked.iter().map(|asked| asked.question.callee).collect();
+    assert_eq!(asked, [Callee::EmergencyService]);
     let forwarded = &world.ends[TRUNK_A].served[0].request;
     assert!(
         forwarded.request_uri().starts_with("urn:service:sos"),

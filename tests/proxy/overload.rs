@@ -209,6 +209,8 @@ fn more_transactions_than_there_may_be_get_503_and_emergencies_and_byes_still_pa
         max_transactions: 4,
         ..Setup::default()
     });
+    let call_id = call_up(&mut world);
+    world.run(seconds(40));
     world.ends[TRUNK_A].script = crate::support::ua::Script::of(&[(10, 100), (50, 180), (20_000, 200)]);
     let mut clients: Vec<usize> = Vec::new();
     for _ in 0..6 {
@@ -222,7 +224,13 @@ fn more_transactions_than_there_may_be_get_503_and_emergencies_and_byes_still_pa
     assert!(refused >= 2, "{refused} of six");
     let answer = world.ends[PBX].clients[*clients.last().expect("calls")].answer();
     assert!(answer.first(Header::RetryAfter).is_some());
+    let emergency = world.place(Invite {
+        callee: "112".into(),
+        ..Invite::default()
+    });
+    let bye = world.request(PBX, &call_id, "BYE");
     world.run(seconds(25));
+    assert_eq!((world.statuses(emergency), world.statuses(bye)), (vec![200], vec![200]));
     assert!(clients.iter().any(|&client| world.statuses(client) == [200]));
     world.run_out_and_leave_nothing();
 }
