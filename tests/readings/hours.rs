@@ -44,6 +44,11 @@ fn of_day_holiday_and_window_one_code_is_given() {
         &["hours.holiday"],
         Some("2023-05-30T08:00:00Z"),
     );
+    refused(
+        &Case::new().judge("2024-07-14T10:00:00Z"),
+        &["hours.day"],
+        Some("2024-07-15T08:00:00Z"),
+    );
 }
 
 #[test]
