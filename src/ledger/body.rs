@@ -1,16 +1,22 @@
 //! The bodies of journal records: what `docs/record-bodies.md` describes. The ledger writes them and reads them at a replay; exports
 //! read them years later. A body is one CBOR array; fields are only ever added at its end, and a reader ignores those it does not know.
 
+mod carried;
+mod facts;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::cbor::{CborError, Decoder, Encoder};
-use super::record::{AttemptMeta, DecisionNote, Entry, Outcome, OwnedRange, Suspended, Suspension, Via};
+use super::record::{AttemptMeta, DecisionNote, Entry, Outcome, Via};
 use super::{AttemptId, Key, Siren};
 use crate::journal::{Kind, Stored};
 use crate::numbering::E164;
-use crate::rules::{Consent, ConsentScope, Contract, Reason};
+use crate::rules::Reason;
+
+pub use carried::{Carried, Origin, ROW_VERSION, carried_record, carried_row};
+pub use facts::entry;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,35 +60,6 @@ pub enum Record {
     /// Its personal part was erased, or its kind is none of the ledger's.
     Other,
 }
-
-/// State as of a carried record's own place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Carried {
-    /// All that is known of a key, in the form of the view's rows, version [`ROW_VERSION`]; the records that brought it about and were
-    /// in the segment.
-    Row {
-        key: Key,
-        row: Vec<u8>,
-        origins: Vec<Origin>,
-    },
-    /// A fact about nobody's callee, or an erasure, as it stood; sequence and time are the original record's.
-    Record(Stored),
-}
-
-/// A record that a carried one stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Origin {
-    pub sequence: u64,
-    pub kind: Kind,
-    pub at: DateTime<Utc>,
-    /// Its body, of refusals, consents, contracts and calls made elsewhere: they may have to be shown after the original is gone.
-    pub body: Option<Vec<u8>>,
-}
-
-/// Version of the rows in carried records. Another is not read.
-pub const ROW_VERSION: u64 = 1;
 
 /// The large import that a record is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,179 +133,6 @@ pub fn erasure(tag: &[u8; 32], kept: &[Kept]) -> Vec<u8> {
     e.finish()
 }
 
-/// The body of a carried row.
-pub fn carried_row(callee: E164, row: &[u8], origins: &[Origin]) -> Vec<u8> {
-    let mut e = Encoder::array_of(5);
-    e.uint(CARRIED_ROW).uint(callee.get()).uint(ROW_VERSION).bytes(row);
-    e.array(origins.len() as u64);
-    for origin in origins {
-        e.array(4).uint(origin.sequence).uint(origin.kind as u64);
-        e.int(origin.at.timestamp_micros());
-        e.option(origin.body.as_ref(), |e, body| e.bytes(body));
-    }
-    e.finish()
-}
-
-/// The body of a carried record that is about nobody's callee.
-pub fn carried_record(origin: &Stored) -> Vec<u8> {
-    let mut e = Encoder::array_of(5);
-    e.uint(CARRIED_RECORD).uint(origin.sequence).uint(origin.kind as u64);
-    e.int(origin.at.timestamp_micros());
-    e.option(origin.body.as_ref(), |e, body| e.bytes(body));
-    e.finish()
-}
-
-const CARRIED_ROW: u64 = 0;
-const CARRIED_RECORD: u64 = 1;
-
-fn read_carried(d: &mut Decoder, siren: Siren) -> Result<Carried, BodyError> {
-    match d.uint()? {
-        CARRIED_ROW => {
-            let key = read_key(d, siren)?;
-            if d.uint()? != ROW_VERSION {
-                return Err(BodyError::Unknown);
-            }
-            let row = d.bytes()?.to_vec();
-            let mut origins = Vec::new();
-            for _ in 0..d.array()? {
-                d.array()?;
-                let (sequence, kind, at, body) = read_origin(d)?;
-                origins.push(Origin {
-                    sequence,
-                    kind,
-                    at,
-                    body,
-                });
-            }
-            Ok(Carried::Row { key, row, origins })
-        }
-        CARRIED_RECORD => {
-            let (sequence, kind, at, body) = read_origin(d)?;
-            Ok(Carried::Record(Stored {
-                sequence,
-                kind,
-                at,
-                siren: siren.0,
-                body,
-            }))
-        }
-        _ => Err(BodyError::Unknown),
-    }
-}
-
-type ReadOrigin = (u64, Kind, DateTime<Utc>, Option<Vec<u8>>);
-
-fn read_origin(d: &mut Decoder) -> Result<ReadOrigin, BodyError> {
-    let sequence = d.uint()?;
-    let kind = u8::try_from(d.uint()?).ok().and_then(Kind::from_code);
-    let at = moment(d.int()?)?;
-    let body = d.option(Decoder::bytes)?.map(<[u8]>::to_vec);
-    Ok((sequence, kind.ok_or(BodyError::Unknown)?, at, body))
-}
-
-/// Kind, SIREN (zero: nobody's) and body of an entry.
-pub fn entry(entry: &Entry, import: Option<Import>) -> (Kind, u32, Vec<u8>) {
-    let begin = |values: u64| {
-        let mut e = Encoder::array_of(values + 1);
-        e.option(import, |e, import| e.array(2).uint(import.id).bool(import.last));
-        e
-    };
-    match entry {
-        Entry::Refusal { key, at, channel } => {
-            let mut e = begin(3);
-            e.uint(key.callee.get()).int(at.timestamp_micros()).text(channel);
-            (Kind::Refusal, key.siren.0, e.finish())
-        }
-        Entry::Consent {
-            key,
-            consent,
-            channel,
-            object,
-        } => {
-            let mut e = begin(11);
-            e.uint(key.callee.get()).text(scope_code(consent.scope));
-            e.int(consent.given_at.timestamp_micros());
-            time(&mut e, consent.expires);
-            time(&mut e, consent.slot.map(|slot| slot.0));
-            time(&mut e, consent.slot.map(|slot| slot.1));
-            time(&mut e, consent.withdrawn_at);
-            time(&mut e, consent.used_at);
-            e.text(&consent.evidence).text(channel).text(object);
-            (Kind::Consent, key.siren.0, e.finish())
-        }
-        Entry::ConsentUsed {
-            key,
-            given_at,
-            scope,
-            at,
-        } => {
-            let mut e = begin(4);
-            e.uint(key.callee.get()).int(given_at.timestamp_micros());
-            e.text(scope_code(*scope)).int(at.timestamp_micros());
-            (Kind::ConsentUsed, key.siren.0, e.finish())
-        }
-        Entry::Contract { key, contract } => {
-            let mut e = begin(4);
-            e.uint(key.callee.get())
-                .text(&contract.reference)
-                .int(day_number(contract.from));
-            e.option(contract.until, |e, until| e.int(day_number(until)));
-            (Kind::Contract, key.siren.0, e.finish())
-        }
-        Entry::Attempt {
-            key,
-            at,
-            outcome,
-            source,
-        } => {
-            let mut e = begin(4);
-            e.uint(key.callee.get()).int(at.timestamp_micros());
-            e.text(outcome.code()).text(source);
-            (Kind::Attempt, key.siren.0, e.finish())
-        }
-        Entry::Range(range) => {
-            let mut e = begin(5);
-            e.uint(range.first.get())
-                .uint(range.last.get())
-                .text(&range.professional);
-            e.int(day_number(range.from));
-            e.option(range.until, |e, until| e.int(day_number(until)));
-            (Kind::Range, 0, e.finish())
-        }
-        Entry::Screening {
-            list,
-            siren,
-            day,
-            numbers,
-            opposed,
-            sha256,
-        } => {
-            let mut e = begin(5);
-            e.text(list)
-                .int(day_number(*day))
-                .uint(*numbers)
-                .uint(*opposed)
-                .bytes(sha256);
-            (Kind::Screening, siren.map_or(0, |siren| siren.0), e.finish())
-        }
-        Entry::Suspension(suspension) => {
-            let mut e = begin(3);
-            let what = match suspension.what {
-                Suspended::Source => "source",
-                Suspended::Professional => "professional",
-            };
-            e.text(what).text(&suspension.id).bool(suspension.suspended);
-            (Kind::Suspension, 0, e.finish())
-        }
-        Entry::Configuration { what, sha256 } => {
-            let mut e = begin(2);
-            e.text(what).bytes(sha256);
-            (Kind::Configuration, 0, e.finish())
-        }
-        Entry::Forgotten { tag } => (Kind::Forgotten, 0, erasure(tag, &[])),
-    }
-}
-
 /// Reads a stored record.
 pub fn read(stored: &Stored) -> Result<Record, BodyError> {
     let Some(body) = &stored.body else {
@@ -377,10 +181,10 @@ pub fn read(stored: &Stored) -> Result<Record, BodyError> {
                     last: d.bool()?,
                 })
             })?;
-            let entry = read_entry(&mut d, stored.kind, siren)?;
+            let entry = facts::read(&mut d, stored.kind, siren)?;
             Record::Entry { entry, import }
         }
-        Kind::Carried => Record::Carried(read_carried(&mut d, siren)?),
+        Kind::Carried => Record::Carried(carried::read(&mut d, siren)?),
         Kind::Checkpoint => Record::Other,
     })
 }
@@ -441,111 +245,11 @@ fn read_kept(d: &mut Decoder) -> Result<Kept, BodyError> {
     })
 }
 
-fn read_entry(d: &mut Decoder, kind: Kind, siren: Siren) -> Result<Entry, BodyError> {
-    Ok(match kind {
-        Kind::Refusal => Entry::Refusal {
-            key: read_key(d, siren)?,
-            at: moment(d.int()?)?,
-            channel: d.text()?.into(),
-        },
-        Kind::Consent => {
-            let key = read_key(d, siren)?;
-            let scope = scope_of(d.text()?)?;
-            let given_at = moment(d.int()?)?;
-            let expires = read_time(d)?;
-            let slot = read_time(d)?.zip(read_time(d)?);
-            let withdrawn_at = read_time(d)?;
-            let used_at = read_time(d)?;
-            let evidence = d.text()?.into();
-            Entry::Consent {
-                key,
-                consent: Consent {
-                    scope,
-                    given_at,
-                    expires,
-                    slot,
-                    withdrawn_at,
-                    used_at,
-                    evidence,
-                },
-                channel: d.text()?.into(),
-                object: d.text()?.into(),
-            }
-        }
-        Kind::ConsentUsed => Entry::ConsentUsed {
-            key: read_key(d, siren)?,
-            given_at: moment(d.int()?)?,
-            scope: scope_of(d.text()?)?,
-            at: moment(d.int()?)?,
-        },
-        Kind::Contract => Entry::Contract {
-            key: read_key(d, siren)?,
-            contract: Contract {
-                reference: d.text()?.into(),
-                from: day(d.int()?)?,
-                until: d.option(Decoder::int)?.map(day).transpose()?,
-            },
-        },
-        Kind::Attempt => Entry::Attempt {
-            key: read_key(d, siren)?,
-            at: moment(d.int()?)?,
-            outcome: outcome_of(d.text()?)?,
-            source: d.text()?.into(),
-        },
-        Kind::Range => Entry::Range(OwnedRange {
-            first: number(d.uint()?)?,
-            last: number(d.uint()?)?,
-            professional: d.text()?.into(),
-            from: day(d.int()?)?,
-            until: d.option(Decoder::int)?.map(day).transpose()?,
-        }),
-        Kind::Screening => Entry::Screening {
-            siren: (siren.0 != 0).then_some(siren),
-            list: d.text()?.into(),
-            day: day(d.int()?)?,
-            numbers: d.uint()?,
-            opposed: d.uint()?,
-            sha256: read_hash(d)?,
-        },
-        Kind::Suspension => Entry::Suspension(Suspension {
-            what: match d.text()? {
-                "source" => Suspended::Source,
-                "professional" => Suspended::Professional,
-                _ => return Err(BodyError::Unknown),
-            },
-            id: d.text()?.into(),
-            suspended: d.bool()?,
-        }),
-        Kind::Configuration => Entry::Configuration {
-            what: d.text()?.into(),
-            sha256: read_hash(d)?,
-        },
-        _ => return Err(BodyError::Unknown),
-    })
-}
-
 fn outcome_of(code: &str) -> Result<Outcome, BodyError> {
     Outcome::ALL
         .into_iter()
         .find(|outcome| outcome.code() == code)
         .ok_or(BodyError::Unknown)
-}
-
-const fn scope_code(scope: ConsentScope) -> &'static str {
-    match scope {
-        ConsentScope::Prospecting => "prospecting",
-        ConsentScope::Hours => "hours",
-        ConsentScope::Requested => "requested",
-    }
-}
-
-fn scope_of(code: &str) -> Result<ConsentScope, BodyError> {
-    match code {
-        "prospecting" => Ok(ConsentScope::Prospecting),
-        "hours" => Ok(ConsentScope::Hours),
-        "requested" => Ok(ConsentScope::Requested),
-        _ => Err(BodyError::Unknown),
-    }
 }
 
 fn reason(code: &str) -> Result<Reason, BodyError> {
