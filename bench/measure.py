@@ -1,4 +1,4 @@
-"""What bench/load and bench/run share: clapet's files, whether it is up, and what the kernel says of a program."""
+"""What the benchmarks share: clapet's files, whether it is up, and what the kernel says of a program."""
 import pathlib
 import re
 import socket
