@@ -254,7 +254,7 @@ fn relevant<'a>(
     let by_time = matches!(asked.what, What::Attempts | What::Journal);
     let after = match asked.since.filter(|_| by_time) {
         Some(since) => {
-            let earlier = since - UNSETTLED;
+            let earlier = since.checked_sub_signed(UNSETTLED).unwrap_or(DateTime::<Utc>::MIN_UTC);
             let closed = journal::closed(folder)?;
             let before = closed.iter().take_while(|segment| segment.at < earlier).last();
             before.map_or(0, |segment| segment.last)
