@@ -2,8 +2,11 @@
 //!
 //! Written apart from the rules' own unit tests, from the text alone: a second pair of eyes.
 
+#[path = "readings/call.rs"]
 mod call;
+#[path = "readings/callee.rs"]
 mod callee;
+#[path = "readings/hours.rs"]
 mod hours;
 
 use std::sync::Arc;
