@@ -22,16 +22,6 @@ fn ack() -> String {
     )
 }
 
-fn cancel() -> String {
-    request(
-        "CANCEL",
-        "sip:0612345678@10.0.9.9",
-        "z9hG4bKinvite",
-        "<sip:0612345678@10.0.9.9>",
-        "",
-    )
-}
-
 #[test]
 fn a_refusal_goes_alone_and_again_to_each_copy_until_its_ack() {
     let mut rig = Rig::new();
@@ -64,7 +54,7 @@ fn a_cancel_that_crosses_a_refusal_gets_200() {
     let mut rig = Rig::new();
     judged_at_once(&mut rig, invite(), Some(Reason::HoursWindow));
     let tag = rig.last_to(PBX).to_tag().to_owned();
-    rig.receive(PBX, cancel());
+    rig.receive(PBX, cancel(""));
     let answer = rig.last_to(PBX);
     assert_eq!((answer.status(), answer.to_tag()), (200, &*tag));
 }
@@ -84,7 +74,7 @@ fn a_call_that_may_go_gets_its_100_before_it_goes() {
 fn a_cancel_in_the_same_turn_ends_the_call_before_it_is_judged() {
     let mut rig = Rig::new();
     rig.proxy.receive(rig.now, Rig::flow(PBX), invite().into());
-    rig.receive(PBX, cancel());
+    rig.receive(PBX, cancel(""));
     let mut lines = rig.lines();
     lines.sort();
     assert_eq!(lines, [format!("{PBX} 200 CANCEL"), format!("{PBX} 487 INVITE")]);
