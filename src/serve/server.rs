@@ -1,6 +1,7 @@
 //! Bringing a server up in order, and down again.
 
 use std::future::Future;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -313,9 +314,12 @@ impl Server {
                 self.store.display()
             ));
         }
+        let mut stderr = io::stderr().lock();
         for line in lines {
-            eprintln!("{line}");
+            // A full disk behind stderr keeps no call waiting.
+            let _ = writeln!(stderr, "{line}");
         }
+        drop(stderr);
         info!(state = ?self.control.state().ready, "ready");
     }
 
