@@ -285,7 +285,11 @@ impl Iterator for Values<'_> {
 
     fn next(&mut self) -> Option<(usize, usize)> {
         let text = self.text.get(self.at..)?;
-        let end = end_of_item(text, b',');
+        // Most headers hold one value and no comma anywhere.
+        let end = match memchr::memchr(b',', text.as_bytes()) {
+            Some(_) => end_of_item(text, b','),
+            None => text.len(),
+        };
         let (start, stop) = trimmed(&text.as_bytes()[..end]);
         let at = self.at;
         self.at += end + 1;
