@@ -1,6 +1,7 @@
 //! Answers of our own: those of a protocol element, without a transaction (RFC 3261 §8.2.7), and the refusal of a judged call in its
 //! server transaction, with the reason code in Reason and Warning.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -154,7 +155,10 @@ impl Core {
 
 /// `SIP;cause=403;text="frequency.exhausted"` (RFC 3326).
 fn reason_value(status: u16, code: &str) -> String {
-    format!("SIP;cause={status};text=\"{code}\"")
+    let mut value = String::with_capacity(32 + code.len());
+    // Writing to a String cannot fail.
+    let _ = write!(value, "SIP;cause={status};text=\"{code}\"");
+    value
 }
 
 /// `399 host "code: text"` (RFC 3261 §20.43).
