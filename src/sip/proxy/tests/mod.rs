@@ -80,6 +80,7 @@ fn peers() -> Peers {
             },
             trunks: Vec::new(),
             target: Some(target("sip:10.0.0.1:5060", PBX)),
+            places: Vec::new(),
             inbound: vec![NumberRange {
                 first: E164::new(33_162_001_000).unwrap(),
                 last: E164::new(33_162_001_999).unwrap(),
