@@ -140,6 +140,14 @@ pub struct Trunk {
     pub large_over_tcp: bool,
 }
 
+impl Trunk {
+    /// Does any of its addresses take TLS?
+    pub fn takes_tls(&self) -> bool {
+        let mut found = self.places.iter();
+        self.target.transport == Transport::Tls || found.any(|place| place.transport == Transport::Tls)
+    }
+}
+
 /// Who sent a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

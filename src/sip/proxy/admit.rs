@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::choose;
 use super::context::{Asked, Context, ContextId, Server};
 use super::counters::Shed;
+use super::forward::must_be_secure;
 use super::keys::Use;
 use super::outcome::Settlement;
 use super::question;
@@ -278,14 +279,8 @@ impl Proxy {
         emergency: bool,
     ) -> SmallVec<[TrunkIndex; 4]> {
         let peers = &self.routed.routing.peers;
-        let secure = message
-            .request_uri()
-            .get(..5)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
-        // RFC 5630 §5.3: `sips` goes nowhere but over TLS.
-        let fits = |trunk: &crate::sip::peer::Trunk| {
-            !trunk.target.is_lost() && (emergency || !secure || trunk.target.transport == crate::sip::Transport::Tls)
-        };
+        let over_any = emergency || !must_be_secure(message);
+        let fits = |trunk: &crate::sip::peer::Trunk| !trunk.target.is_lost() && (over_any || trunk.takes_tls());
         let up = |trunk: &crate::sip::peer::Trunk| trunk.watch.health.is_usable(now.mono);
         let chance = &mut self.core.chance;
         let mut order = choose::order(peers, allowed, chance, |trunk| fits(trunk) && up(trunk));

@@ -93,6 +93,11 @@ impl Core {
                 },
                 Peer::Unknown => continue,
             };
+            // RFC 5630 §5.3: `sips` goes nowhere but over TLS; an emergency call goes anyhow.
+            let fits = place.transport == Transport::Tls || trunk.is_none() || context.emergency;
+            if !fits && must_be_secure(&context.request) {
+                continue;
+            }
             let target = Target {
                 uri: Arc::clone(uri),
                 address: place.address,
@@ -310,6 +315,12 @@ pub(super) fn trusted(routed: &super::core::Routed, peer: Peer) -> Option<&Trust
         }
         Peer::Trunk(_) | Peer::Unknown => None,
     }
+}
+
+/// Is it a `sips:` URI that is asked for?
+pub(super) fn must_be_secure(request: &Message) -> bool {
+    let scheme = request.request_uri().get(..5);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }
 
 /// The window in which the call may start has closed.

@@ -19,7 +19,7 @@ use crate::gate::{NumberRange, SourceIndex};
 use crate::numbering::E164;
 use crate::rules::{Reason, Verdict};
 use crate::sip::message::Header;
-use crate::sip::peer::{Access, Matcher, NumberFormat, Source, Target, Trunk, TrustedHeaders, Watch};
+use crate::sip::peer::{Access, Matcher, NumberFormat, Place, Source, Target, Trunk, TrustedHeaders, Watch};
 
 pub(super) fn plan() -> Arc<Plan> {
     Arc::new(crate::law::Law::embedded().plan.clone())
