@@ -241,13 +241,15 @@ pub(super) fn trunks(
             net: target.address.ip().into(),
             port: Some(target.address.port()),
         };
-        match uses_tls {
-            UsesTls::Always => {
-                ca_files.extend(ca.iter().map(|(file, _)| (Arc::clone(&id), file.clone())));
-                tls.add(place, &target, ca, faults);
-            }
-            _ if ca.is_some() => faults.push(place, "`ca` goes with a target of transport tls only"),
-            _ => {}
+        ca_files.extend(ca.iter().map(|(file, _)| (Arc::clone(&id), file.clone())));
+        if uses_tls == UsesTls::Never && ca.is_some() {
+            faults.push(
+                place,
+                "`ca` goes with a target that TLS may lead to: expected transport=tls, or a host name without port and transport and a \
+                 tls:// socket in [sip] listen",
+            );
+        } else {
+            tls.add(place, &target, uses_tls, ca, faults);
         }
         let large_over_tcp = large_over_tcp.filter(|over| *over.get_ref());
         if let Some(over) = &large_over_tcp {
@@ -423,9 +425,7 @@ fn source(
     }
     let target = target.and_then(|written| {
         let Read { target, tls: uses_tls } = targets.read(&written, faults)?;
-        if uses_tls == UsesTls::Always {
-            tls.add(written.span(), &target, None, faults);
-        }
+        tls.add(written.span(), &target, uses_tls, None, faults);
         Some(target)
     });
     let refuse_with: Option<Spanned<u16>> = table.get("refuse_with");
