@@ -13,6 +13,7 @@ mod problem;
 mod routes;
 mod state;
 mod stream;
+mod suspension;
 mod upload;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use listen::{bind_unix, serve_tcp, serve_unix};
 pub use problem::Problem;
 pub use state::{ListenerState, State, StoreState, TrunkState};
 pub use stream::Chunks;
+pub use suspension::SuspensionState;
 pub use upload::{Imported, RejectedLine};
 
 use crate::gate::Gate;

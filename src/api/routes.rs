@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use chrono::NaiveDate;
 
 use super::access::{Bounds, Need, authorise};
-use super::{Access, Answer, Ask, Backend, Problem};
+use super::{Access, Answer, Ask, Backend, Problem, suspension};
 use crate::numbering::Number;
 use crate::screening::List;
 
@@ -39,6 +39,10 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         .route("/v1/forget", post(forget))
         .route("/v1/reload", post(reload))
         .route("/v1/journal/checkpoint", post(super::evidence::checkpoint))
+        .route(
+            "/v1/suspensions/{what}/{id}",
+            get(suspension::get).put(suspension::put).delete(suspension::delete),
+        )
         .layer(from_fn(within));
     quick
         .route("/v1/imports/{kind}", post(super::upload::imports))
@@ -175,7 +179,7 @@ async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<
 }
 
 /// The body of a JSON request. A browser sends this type only where it was allowed to, so that no page makes decisions.
-async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
+pub(super) async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -188,7 +192,7 @@ async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
     bounded(request.into_body(), most).await
 }
 
-async fn bounded(body: Body, most: usize) -> Result<Bytes, Problem> {
+pub(super) async fn bounded(body: Body, most: usize) -> Result<Bytes, Problem> {
     to_bytes(body, most).await.map_err(|_| {
         let detail = format!("the body did not arrive whole, or is larger than {most} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -213,4 +217,4 @@ pub(super) fn unavailable(error: &crate::ledger::StoreError) -> Problem {
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Bytes of a question.
-const MAX_QUESTION: usize = 16 << 10;
+pub(super) const MAX_QUESTION: usize = 16 << 10;
