@@ -5,6 +5,7 @@
 //! - [`Backend`] holds what the routes answer from, [`Host`] is the process around them.
 
 mod access;
+mod batch;
 mod decision;
 mod erasure;
 mod evidence;

@@ -45,6 +45,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         )
         .layer(from_fn(within));
     quick
+        .route("/v1/decisions/batch", post(super::batch::decisions))
         .route("/v1/imports/{kind}", post(super::upload::imports))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
@@ -118,14 +119,19 @@ fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
 async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Json<Answer>, Problem> {
     let bounds = context.authorise(request.headers(), Need::Decisions)?;
     let body = json(request, MAX_QUESTION).await?;
-    let mut ask = Ask::read(&body)?;
+    decide(&context, &bounds, &body).await.map(Json)
+}
+
+/// Answers one question, a JSON object.
+pub(super) async fn decide(context: &Context, bounds: &Bounds, question: &[u8]) -> Result<Answer, Problem> {
+    let mut ask = Ask::read(question)?;
     within_bounds(&mut ask.professional, bounds.professional.as_deref(), "professional")?;
     within_bounds(&mut ask.source, bounds.source.as_deref(), "source")?;
     let policy = context.backend.gate.policy();
     let question = ask.question(&policy)?;
     let at = ask.at.unwrap_or_else(|| (context.backend.clock)());
     let decision = context.backend.gate.ask(&question, at).wait().await;
-    Ok(Json(Answer::of(&decision, &policy.law)))
+    Ok(Answer::of(&decision, &policy.law))
 }
 
 /// A token bound to one professional or source asks for it, named or not.
@@ -178,18 +184,22 @@ async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<
     }
 }
 
-/// The body of a JSON request. A browser sends this type only where it was allowed to, so that no page makes decisions.
+/// The body of a JSON request.
 pub(super) async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE);
+    expect_content(request.headers(), "application/json")?;
+    bounded(request.into_body(), most).await
+}
+
+/// Is the body of that type? A browser sends the types that we ask for only where it was allowed to, so that no page makes decisions.
+pub(super) fn expect_content(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "expected application/json",
-        ));
+    if essence.eq_ignore_ascii_case(expected) {
+        return Ok(());
     }
-    bounded(request.into_body(), most).await
+    let detail = format!("expected {expected}");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
 pub(super) async fn bounded(body: Body, most: usize) -> Result<Bytes, Problem> {
@@ -213,7 +223,7 @@ pub(super) fn unavailable(error: &crate::ledger::StoreError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
-/// Longest time for an answer; imports apart.
+/// Longest time for an answer; what is streamed apart.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Bytes of a question.
