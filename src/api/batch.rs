@@ -16,9 +16,16 @@ use tokio::time::timeout;
 
 use super::access::{Bounds, Need};
 use super::routes::{Context, MAX_QUESTION, decide, expect_content};
-use super::{Chunks, Problem};
+use super::{Answer, Ask, Chunks, Problem};
 
-pub(super) async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
+/// As `/v1/decisions`, a question a line in, an answer or a problem a line out, in their order and while the rest is still coming.
+#[utoipa::path(post, path = "/v1/decisions/batch", tag = "decisions", security((), ("token" = [])),
+    request_body(content = Ask, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, description = "Of each question the verdict, or a problem", body = Answer, content_type = "application/x-ndjson"),
+        (status = "4XX", description = "What is wrong", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn decisions_batch(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
     let bounds = context.authorise(request.headers(), Need::Decisions)?;
     expect_content(request.headers(), NDJSON)?;
     let (answers, taken) = mpsc::channel(CHUNKS_AHEAD);

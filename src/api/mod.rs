@@ -10,6 +10,7 @@ mod decision;
 mod erasure;
 mod evidence;
 mod listen;
+mod openapi;
 mod problem;
 mod routes;
 mod state;

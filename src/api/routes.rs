@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use chrono::NaiveDate;
 
 use super::access::{Bounds, Need, authorise};
-use super::{Access, Answer, Ask, Backend, Problem, suspension};
+use super::{Access, Answer, Ask, Backend, Problem, State, suspension};
 use crate::numbering::Number;
 use crate::screening::List;
 
@@ -35,6 +35,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(super::openapi::openapi))
         .route("/v1/decisions", post(decisions))
         .route("/v1/forget", post(forget))
         .route("/v1/reload", post(reload))
@@ -45,7 +46,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         )
         .layer(from_fn(within));
     quick
-        .route("/v1/decisions/batch", post(super::batch::decisions))
+        .route("/v1/decisions/batch", post(super::batch::decisions_batch))
         .route("/v1/imports/{kind}", post(super::upload::imports))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
@@ -68,11 +69,18 @@ async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the resource does not have this method")
 }
 
-async fn healthz() -> &'static str {
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, description = "The process lives", body = String, content_type = "text/plain")))]
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(Shared(context): Shared<Context>) -> Response {
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses(
+        (status = 200, description = "Calls are taken", body = State),
+        (status = 503, description = "Calls are not taken; the body says why", body = State),
+    ))]
+pub(super) async fn readyz(Shared(context): Shared<Context>) -> Response {
     let state = context.backend.host.state();
     let status = if state.ready {
         StatusCode::OK
@@ -82,7 +90,12 @@ async fn readyz(Shared(context): Shared<Context>) -> Response {
     (status, Json(state)).into_response()
 }
 
-async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
+#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("token" = [])),
+    responses(
+        (status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain"),
+        (status = "4XX", description = "Not allowed", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
     context.authorise(&headers, Need::Metrics)?;
     let backend = &context.backend;
     let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
@@ -116,7 +129,13 @@ fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
         .max(0)
 }
 
-async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Json<Answer>, Problem> {
+/// May this caller number call that number? Nothing is reserved.
+#[utoipa::path(post, path = "/v1/decisions", tag = "decisions", security((), ("token" = [])), request_body = Ask,
+    responses(
+        (status = 200, description = "The verdict", body = Answer),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Json<Answer>, Problem> {
     let bounds = context.authorise(request.headers(), Need::Decisions)?;
     let body = json(request, MAX_QUESTION).await?;
     decide(&context, &bounds, &body).await.map(Json)
@@ -134,6 +153,21 @@ pub(super) async fn decide(context: &Context, bounds: &Bounds, question: &[u8]) 
     Ok(Answer::of(&decision, &policy.law))
 }
 
+/// Whom to forget.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whom {
+    /// In any dialled form.
+    number: String,
+}
+
+/// What a reload found.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Reloaded {
+    /// Accepted, but to be looked at.
+    warnings: Vec<String>,
+}
+
 /// A token bound to one professional or source asks for it, named or not.
 fn within_bounds(asked: &mut Option<String>, bound: Option<&str>, field: &str) -> Result<(), Problem> {
     let Some(bound) = bound else { return Ok(()) };
@@ -148,12 +182,14 @@ fn within_bounds(asked: &mut Option<String>, bound: Option<&str>, field: &str) -
     Ok(())
 }
 
-async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Whom {
-        number: String,
-    }
+/// Erases one number's personal data; what still binds stays under a keyed hash.
+#[utoipa::path(post, path = "/v1/forget", tag = "operation", security(("token" = [])), request_body = Whom,
+    responses(
+        (status = 200, description = "What was erased, and what is kept and why", body = Object),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
     context.authorise(request.headers(), Need::Operate)?;
     let body = json(request, MAX_QUESTION).await?;
     let whom: Whom = serde_json::from_slice(&body)
@@ -175,11 +211,17 @@ async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Re
         .map_err(|error| unavailable(&error))
 }
 
-async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
+/// Reads the configuration again; a bad file changes nothing.
+#[utoipa::path(post, path = "/v1/reload", tag = "operation", security(("token" = [])),
+    responses(
+        (status = 200, description = "In force", body = Reloaded),
+        (status = 422, description = "Why nothing changed", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
     context.authorise(&headers, Need::Operate)?;
     let host = Arc::clone(&context.backend.host);
     match blocking(move || host.reload()).await? {
-        Ok(warnings) => Ok(Json(serde_json::json!({ "warnings": warnings })).into_response()),
+        Ok(warnings) => Ok(Json(Reloaded { warnings }).into_response()),
         Err(why) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::{Path as Segments, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
+use utoipa::ToSchema;
 
 use super::access::Need;
 use super::routes::{Context, MAX_QUESTION, blocking, bounded, json, unavailable};
@@ -17,7 +18,7 @@ use crate::gate::Roster;
 use crate::ledger::{Entry, Standing, Suspended, Suspension};
 
 /// How it stands with one source or professional.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SuspensionState {
     /// `source` or `professional`.
     pub what: String,
@@ -30,12 +31,22 @@ pub struct SuspensionState {
 }
 
 /// The body of a `PUT`; none at all suspends.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Wish {
     suspended: bool,
 }
 
+/// Is it suspended?
+#[utoipa::path(get, path = "/v1/suspensions/{what}/{id}", tag = "operation", security(("token" = [])),
+    params(
+        ("what" = String, Path, description = "`source` or `professional`"),
+        ("id" = String, Path, description = "As configured"),
+    ),
+    responses(
+        (status = 200, description = "How it stands", body = SuspensionState),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn get(
     Shared(context): Shared<Context>,
     Segments(whom): Segments<(String, String)>,
@@ -46,6 +57,17 @@ pub(super) async fn get(
     Ok(Json(state(&context.backend, what, &id)))
 }
 
+/// Refuses its calls from the next one on, or no longer.
+#[utoipa::path(put, path = "/v1/suspensions/{what}/{id}", tag = "operation", security(("token" = [])), request_body = Option<Wish>,
+    params(
+        ("what" = String, Path, description = "`source` or `professional`"),
+        ("id" = String, Path, description = "As configured"),
+    ),
+    responses(
+        (status = 200, description = "How it stands", body = SuspensionState),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn put(
     Shared(context): Shared<Context>,
     Segments(whom): Segments<(String, String)>,
@@ -70,6 +92,17 @@ pub(super) async fn put(
     set(&context.backend, Suspension { what, id, suspended }).await
 }
 
+/// Refuses its calls no longer.
+#[utoipa::path(delete, path = "/v1/suspensions/{what}/{id}", tag = "operation", security(("token" = [])),
+    params(
+        ("what" = String, Path, description = "`source` or `professional`"),
+        ("id" = String, Path, description = "As configured"),
+    ),
+    responses(
+        (status = 200, description = "How it stands", body = SuspensionState),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn delete(
     Shared(context): Shared<Context>,
     Segments(whom): Segments<(String, String)>,
