@@ -1,108 +1,40 @@
 //! Many questions in one request: each is answered in its place, also while more are coming.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
-use axum::http::{HeaderValue, Request};
+use axum::http::{Method, Request};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
 use super::*;
-use crate::api::{Access, Backend, Host, Role, State, Token, router};
-use crate::config::Config;
-use crate::gate::Gate;
-use crate::ledger::{EmbeddedLedger, Ledger, Options};
-use crate::screening::Screening;
-use crate::telemetry::Metrics;
-
-struct Process;
-
-impl Host for Process {
-    fn state(&self) -> State {
-        State::default()
-    }
-
-    fn tokens(&self) -> Arc<[Token]> {
-        use sha2::Digest as _;
-        let token = Token {
-            name: "dialer".into(),
-            sha256: sha2::Sha256::digest("dialer").into(),
-            role: Role::Caller,
-            professional: Some("acme".into()),
-            source: None,
-        };
-        [token].into()
-    }
-
-    fn reload(&self) -> Result<Vec<String>, String> {
-        Err("nothing to reload".to_owned())
-    }
-
-    fn standing_changed(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
+use crate::api::Access;
+use crate::api::fixture::{Api, lines};
 
 /// A Saturday in Paris, when nobody may be called.
 fn saturday() -> DateTime<Utc> {
     "2026-03-14T09:30:00Z".parse().unwrap()
 }
 
-struct Api {
-    backend: Arc<Backend>,
-    _store: tempfile::TempDir,
+struct World(Api);
+
+fn world() -> World {
+    World(Api::new(saturday))
 }
 
-impl Api {
-    fn new() -> Self {
-        let store = tempfile::tempdir().unwrap();
-        let config = Config::embedded();
-        let options = Options {
-            path: store.path().to_owned(),
-            ..config.store.clone()
-        };
-        let ledger: Arc<dyn Ledger> = Arc::new(EmbeddedLedger::open(options).unwrap().0);
-        let screening = Arc::new(Screening::in_memory());
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let policy = config.policy(&ledger.standing()).unwrap();
-        let gate = Gate::new(
-            policy,
-            Arc::clone(&ledger),
-            Arc::clone(&screening),
-            Arc::clone(&metrics),
-        );
-        let backend = Arc::new(Backend {
-            gate,
-            ledger,
-            screening,
-            metrics,
-            host: Arc::new(Process),
-            store: store.path().to_owned(),
-            clock: saturday,
-        });
-        Self { backend, _store: store }
-    }
-
+impl World {
     async fn send(&self, access: Access, token: &str, body: Body) -> Response {
-        let mut request = Request::post("/v1/decisions/batch").header("content-type", "application/x-ndjson");
+        let mut request = Request::post("/v1/decisions/batch").header(header::CONTENT_TYPE, NDJSON);
         if !token.is_empty() {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let router = router(Arc::clone(&self.backend), access);
-        router.oneshot(request.body(body).unwrap()).await.unwrap()
+        self.0.send(access, request.body(body).unwrap()).await
     }
 
     async fn ask(&self, text: impl Into<Body>) -> Vec<Value> {
         let response = self.send(Access::Loopback, "", text.into()).await;
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            HeaderValue::from_static(NDJSON)
-        );
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        let lines = body.split_inclusive(|byte| *byte == b'\n');
-        lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+        assert_eq!(response.headers()[header::CONTENT_TYPE], NDJSON);
+        lines(response).await
     }
 }
 
@@ -121,7 +53,7 @@ fn said(lines: &[Value]) -> Vec<String> {
 
 #[tokio::test]
 async fn every_question_is_answered_in_its_place_good_or_bad() {
-    let api = Api::new();
+    let api = world();
     let lawful = json!({ "from": "+33162001234", "to": "0612345678", "at": "2026-03-10T09:30:00Z" });
     let text = format!(
         "{}\n\n{{\"from\": \"0162001234\"}}\r\nno JSON\n{lawful}\n{}",
@@ -141,7 +73,7 @@ async fn every_question_is_answered_in_its_place_good_or_bad() {
 
 #[tokio::test]
 async fn answers_come_while_questions_are_still_coming() {
-    let api = Api::new();
+    let api = world();
     let (questions, taken) = mpsc::channel(1);
     let response = api
         .send(Access::Loopback, "", Body::new(Chunks::new(taken, None)))
@@ -160,7 +92,7 @@ async fn answers_come_while_questions_are_still_coming() {
 
 #[tokio::test]
 async fn more_answers_than_wait_for_the_client_are_sent_as_it_takes_them() {
-    let api = Api::new();
+    let api = world();
     let many = 5_000;
     let text = (question("0612345678") + "\n").repeat(many);
     let lines = api.ask(text).await;
@@ -171,7 +103,7 @@ async fn more_answers_than_wait_for_the_client_are_sent_as_it_takes_them() {
 
 #[tokio::test]
 async fn a_line_beyond_the_bound_and_a_broken_body_end_the_batch_and_say_so() {
-    let api = Api::new();
+    let api = world();
     let good = question("0612345678") + "\n";
     for end in ["", "\n", &format!("\n{good}")] {
         let text = format!("{good}{}{end}", "x".repeat(MAX_QUESTION + 1));
@@ -184,16 +116,13 @@ async fn a_line_beyond_the_bound_and_a_broken_body_end_the_batch_and_say_so() {
 
 #[tokio::test]
 async fn a_batch_needs_what_a_decision_needs() {
-    let api = Api::new();
+    let api = world();
     let other = json!({ "from": "0162001234", "to": "0612345678", "professional": "other" }).to_string();
     let response = api.send(Access::Network, "", Body::from(other.clone())).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    let response = api.send(Access::Network, "dialer", Body::from(other)).await;
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    let line: Value = serde_json::from_slice(&body).unwrap();
+    let response = api.send(Access::Network, "caller of acme", Body::from(other)).await;
+    let line = &lines(response).await[0];
     assert_eq!((&line["status"], &line["field"]), (&json!(403), &json!("professional")));
-    let request = Request::post("/v1/decisions/batch").header("content-type", "text/plain");
-    let router = router(Arc::clone(&api.backend), Access::Loopback);
-    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let (status, _) = api.0.ask(Method::POST, "/v1/decisions/batch", "text/plain", "").await;
+    assert_eq!(status, 415);
 }

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::access::Need;
 use super::routes::{self, Context};
-use super::{Imported, Problem, RejectedLine, batch, evidence, suspension, upload};
+use super::{Imported, Problem, RejectedLine, batch, evidence, screening, suspension, upload};
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "health", security((), ("token" = [])),
@@ -35,6 +35,8 @@ pub(super) async fn openapi(
         routes::decisions,
         batch::decisions_batch,
         upload::imports,
+        screening::get,
+        screening::post,
         suspension::get,
         suspension::put,
         suspension::delete,

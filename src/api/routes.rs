@@ -40,6 +40,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         .route("/v1/forget", post(forget))
         .route("/v1/reload", post(reload))
         .route("/v1/journal/checkpoint", post(super::evidence::checkpoint))
+        .route("/v1/screenings/{list}", get(super::screening::get))
         .route(
             "/v1/suspensions/{what}/{id}",
             get(suspension::get).put(suspension::put).delete(suspension::delete),
@@ -48,6 +49,7 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
     quick
         .route("/v1/decisions/batch", post(super::batch::decisions_batch))
         .route("/v1/imports/{kind}", post(super::upload::imports))
+        .route("/v1/screenings/{list}", post(super::screening::post))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(Context { backend, access })
@@ -123,7 +125,7 @@ pub(super) async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap
 }
 
 /// Seconds since a list's day began.
-fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
+pub(super) fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
     (now.naive_utc() - newest.and_time(chrono::NaiveTime::MIN))
         .num_seconds()
         .max(0)

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path as Segment, Query, Request, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -78,13 +79,23 @@ pub(super) struct Asked {
 pub(super) async fn imports(
     Shared(context): Shared<Context>,
     Segment(kind): Segment<String>,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     context.authorise(request.headers(), Need::Operate)?;
     let kind: Kind = kind
         .parse()
         .map_err(|expected: String| Problem::field("kind", expected))?;
+    import(&context, kind, asked, request).await
+}
+
+/// Loads a file of that kind, for somebody who may.
+pub(super) async fn import(
+    context: &Context,
+    kind: Kind,
+    asked: Result<Query<Asked>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let backend = Arc::clone(&context.backend);
     let one = IMPORTING
