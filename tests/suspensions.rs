@@ -77,6 +77,11 @@ fn a_suspended_source_gets_no_call_through_from_the_next_on_nor_after_a_restart(
     let mut world = World::new();
     let server = world.site.start();
     assert_eq!(world.call(&server, None), GOES);
+    let (status, description) = server.get("/openapi.json");
+    assert!(
+        status == 200 && description.contains("/v1/suspensions/{what}/{id}"),
+        "{status}"
+    );
     let suspended = json!({ "what": "source", "id": "bpo-lyon", "suspended": true, "under": ["bpo-lyon"] });
     assert_eq!(world.ask("PUT", "source/bpo-lyon"), (200, suspended.clone()));
     assert_eq!(world.call(&server, None), refused("source.suspended"));
