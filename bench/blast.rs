@@ -7,9 +7,14 @@
 //! Every INVITE is a call of its own (Call-ID, branch and From tag); the callees are the first million of `bench/run`'s list in an order
 //! far from sequential; an answer counts once, for the INVITE whose Call-ID it bears. Prints one JSON object.
 
+#[path = "common/wire.rs"]
+mod wire;
+
 use std::io::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
+
+use wire::{SDP, line};
 
 /// Callees cycle through so many numbers, from +33610000000 on: all of them stand on the list.
 const LISTED: u64 = 1_000_000;
@@ -136,9 +141,6 @@ impl Blast {
 
     /// An INVITE, or the ACK of a final answer with this To.
     fn write(&mut self, serial: u64, ack_to: Option<&[u8]>) {
-        const BODY: &str = "v=0\r\no=dialer 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                            m=audio 30000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
-                            a=rtpmap:101 telephone-event/8000\r\n";
         let callee = 33_610_000_000 + serial.wrapping_mul(STRIDE) % LISTED;
         let (run, local, port) = (self.run, self.local, self.port);
         let method = if ack_to.is_some() { "ACK" } else { "INVITE" };
@@ -173,8 +175,8 @@ impl Blast {
              Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\n\
              Supported: timer, replaces\r\n\
              Content-Type: application/sdp\r\n\
-             Content-Length: {}\r\n\r\n{BODY}",
-            BODY.len()
+             Content-Length: {}\r\n\r\n{SDP}",
+            SDP.len()
         );
     }
 
@@ -217,9 +219,9 @@ impl Blast {
                 self.other += 1;
             }
         }
-        if let Some(to) = header(answer, b"To:") {
-            let to = to.to_vec();
-            self.write(serial, Some(&to));
+        let to = line(answer, b"To:");
+        if !to.is_empty() {
+            self.write(serial, Some(to));
             let _ = self.socket.send(&self.buffer);
         }
         Ok(true)
@@ -254,28 +256,11 @@ impl Blast {
 
 /// The serial number in the answer's Call-ID.
 fn serial_of(answer: &[u8]) -> Option<u64> {
-    let value = header(answer, b"Call-ID:")?;
-    let text = std::str::from_utf8(value).ok()?;
+    let text = std::str::from_utf8(line(answer, b"Call-ID:")).ok()?;
     text.split_once('-')
         .and_then(|_| text.rsplit_once('@'))
         .and_then(|(head, _)| head.rsplit_once('-'))?
         .1
         .parse()
         .ok()
-}
-
-/// The whole line of a header.
-fn header<'a>(message: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = message;
-    loop {
-        let end = memchr::memchr(b'\r', rest)?;
-        let line = &rest[..end];
-        if line.starts_with(name) {
-            return Some(line);
-        }
-        rest = rest.get(end + 2..)?;
-        if rest.starts_with(b"\r\n") {
-            return None;
-        }
-    }
 }

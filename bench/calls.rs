@@ -8,6 +8,9 @@
 //! milliseconds; the caller acknowledges, and hangs up ten milliseconds later. Both send again as RFC 3261 asks (T1 500 ms). Response
 //! times run from the INVITE to the first 180, or to the final answer where it is refused. Prints one JSON object.
 
+#[path = "common/wire.rs"]
+mod wire;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::Write as _;
@@ -15,6 +18,8 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use wire::SDP;
 
 /// How far apart two numbers called one after the other lie: coprime to the spans in use.
 const STRIDE: u64 = 611_953;
@@ -27,10 +32,6 @@ const T2: Duration = Duration::from_secs(4);
 const TAIL: Duration = Duration::from_secs(3);
 /// Offered at most.
 const MOST: u64 = 5_000_000;
-
-const SDP: &str = "v=0\r\no=dialer 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                   m=audio 30000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
-                   a=rtpmap:101 telephone-event/8000\r\n";
 
 /// How far a call has come: bits of its state.
 const RESPONDED: u8 = 1;

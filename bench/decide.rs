@@ -27,7 +27,7 @@ mod common;
 
 use common::{GEOGRAPHIC, NPV, SIREN, World};
 
-/// Listed numbers: +33600000000 on. Live records: +33700000000 on. Both are asked about, and numbers that are neither.
+/// Listed numbers: +33600000000 on. Live records: +33730000000 on. Both are asked about, and numbers that are neither.
 const LISTED: u64 = 33_600_000_000;
 const LIVE: u64 = 33_730_000_000;
 

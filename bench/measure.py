@@ -1,7 +1,9 @@
-"""What bench/load and bench/run share: clapet's files, whether it is up, and what the kernel says of a program."""
+"""What the benchmarks share: clapet's files, whether it is up, and what the kernel says of a program."""
+import json
 import pathlib
 import re
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -13,6 +15,19 @@ HOURS = [
     (r'days = \["mon".*?\]', 'days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]'),
     (r'holidays = "national[^"]*"', 'holidays = "none"'),
 ]
+
+
+def built(*names):
+    """Paths of the benchmark programs of these names, built in release."""
+    out = subprocess.run(["cargo", "bench", "--no-run", "--locked", "--quiet", *(word for name in names for word in ("--bench", name)),
+                          "--message-format=json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = [json.loads(line) for line in out.splitlines()]
+    programs = {message["target"]["name"]: message["executable"] for message in messages
+                if message.get("reason") == "compiler-artifact" and message["target"]["name"] in names}
+    missing = set(names) - set(programs)
+    if missing:
+        sys.exit(f"not built: {', '.join(sorted(missing))}")
+    return programs
 
 
 def free_port(kind=socket.SOCK_DGRAM):

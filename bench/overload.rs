@@ -10,15 +10,20 @@
 //! 1 and 2 seconds without an answer, as RFC 3261 has it, and given up after that. The carrier rings and answers on port CARRIER. Prints
 //! one JSON object; what is counted a second is counted from [`SETTLE`] on to the last INVITE.
 
+#[path = "common/net.rs"]
+mod net;
+#[path = "common/wire.rs"]
+mod wire;
+
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice, IoSliceMut, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
-use rustix::net::addr::SocketAddrArg as _;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
+
+use net::{Buffers, Net, SENT_AT_ONCE};
+use wire::{SDP, decimal, line};
 
 /// Ports that call: `SO_REUSEPORT` spreads ports over the workers' sockets.
 const PORTS: usize = 8;
@@ -38,12 +43,6 @@ const AGAIN: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
-
-/// Longest datagram that is read whole.
-const DATAGRAM: usize = 2048;
-
-/// Datagrams kept before a `sendmmsg`.
-const SENT_AT_ONCE: usize = 32;
 
 fn main() -> std::io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
@@ -98,20 +97,6 @@ struct Dialog {
     to: Vec<u8>,
 }
 
-/// A socket that receives and sends in batches.
-struct Net {
-    socket: UdpSocket,
-    state: UdpSocketState,
-    local: u16,
-    out: Vec<(SocketAddr, Vec<u8>)>,
-    spare: Vec<Vec<u8>>,
-}
-
-struct Buffers {
-    raw: Vec<u8>,
-    meta: [RecvMeta; BATCH_SIZE],
-}
-
 struct Bench {
     callers: Vec<Net>,
     carrier: Net,
@@ -149,89 +134,12 @@ struct Counts {
     resent: u64,
 }
 
-impl Net {
-    fn new(port: u16) -> std::io::Result<Self> {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
-        socket.set_recv_buffer_size(8 << 20)?;
-        socket.set_send_buffer_size(4 << 20)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-        let socket: UdpSocket = socket.into();
-        // Its preparations are for QUIC; they are made on a socket of no use.
-        let aside = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        Ok(Self {
-            state: UdpSocketState::new((&aside).into())?,
-            local: socket.local_addr()?.port(),
-            socket,
-            out: Vec::new(),
-            spare: Vec::new(),
-        })
-    }
-
-    /// Reads one batch; each datagram with its sender.
-    fn receive(&self, buffers: &mut Buffers, into: &mut Vec<(SocketAddr, Vec<u8>)>) -> std::io::Result<bool> {
-        let mut slots = buffers.raw.chunks_exact_mut(DATAGRAM);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
-        let received = match self.state.recv((&self.socket).into(), &mut slices, &mut buffers.meta) {
-            Ok(received) => received,
-            // Nothing there, or an ICMP answer: nobody listens.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        };
-        into.extend(
-            buffers.meta[..received]
-                .iter()
-                .zip(&slices)
-                .map(|(meta, slice)| (meta.addr, slice[..meta.len.min(DATAGRAM)].to_vec())),
-        );
-        Ok(true)
-    }
-
-    fn send(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>, u16)) {
-        let mut bytes = self.spare.pop().unwrap_or_default();
-        bytes.clear();
-        write(&mut bytes, self.local);
-        self.out.push((to, bytes));
-        if self.out.len() >= SENT_AT_ONCE {
-            self.flush();
-        }
-    }
-
-    /// Sends what is kept. What the socket does not take is lost, as on a wire.
-    fn flush(&mut self) {
-        let mut begin = 0;
-        while begin < self.out.len() {
-            let batch = &self.out[begin..(begin + SENT_AT_ONCE).min(self.out.len())];
-            let addresses: Vec<_> = batch.iter().map(|(to, _)| to.as_any()).collect();
-            let slices: Vec<[IoSlice<'_>; 1]> = batch.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
-            let mut control: Vec<_> = batch.iter().map(|_| SendAncillaryBuffer::default()).collect();
-            let mut messages: Vec<_> = addresses
-                .iter()
-                .zip(&slices)
-                .zip(&mut control)
-                .map(|((to, slice), control)| MMsgHdr::new_with_addr(to, slice, control))
-                .collect();
-            match sendmmsg(&self.socket, &mut messages, SendFlags::DONTWAIT) {
-                Ok(sent) => begin += sent.max(1),
-                Err(_) => begin += 1,
-            }
-        }
-        self.spare.extend(self.out.drain(..).map(|(_, bytes)| bytes));
-    }
-}
-
 impl Bench {
     fn new(port: u16, carrier: u16, offer: Offer, first: u64) -> std::io::Result<Self> {
         Ok(Self {
             callers: (0..PORTS).map(|_| Net::new(0)).collect::<Result<_, _>>()?,
             carrier: Net::new(carrier)?,
-            buffers: Buffers {
-                raw: vec![0; BATCH_SIZE * DATAGRAM],
-                meta: [RecvMeta::default(); BATCH_SIZE],
-            },
+            buffers: Buffers::new(),
             proxy: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             offer,
             first,
@@ -596,10 +504,6 @@ impl Bench {
     }
 }
 
-const SDP: &str = "v=0\r\no=dialer 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                   m=audio 30000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
-                   a=rtpmap:101 telephone-event/8000\r\n";
-
 /// A response of the carrier; of an INVITE where `below` holds the Via to stand below the request's.
 fn respond(out: &mut Vec<u8>, request: &[u8], status: &[u8], local: u16, below: Option<&[u8]>) {
     out.extend_from_slice(b"SIP/2.0 ");
@@ -633,23 +537,4 @@ fn respond(out: &mut Vec<u8>, request: &[u8], status: &[u8], local: u16, below: 
         out,
         "Contact: <sip:line@127.0.0.1:{local}>\r\nContent-Length: 0\r\n\r\n"
     );
-}
-
-/// The first header line that begins so, without its end; empty where there is none.
-fn line<'a>(message: &'a [u8], name: &[u8]) -> &'a [u8] {
-    let mut rest = message;
-    while let Some(end) = memchr::memchr(b'\n', rest) {
-        let whole = &rest[..end];
-        if whole.starts_with(name) {
-            return whole.trim_ascii_end();
-        }
-        rest = &rest[end + 1..];
-    }
-    &[]
-}
-
-/// The number that stands at the beginning.
-fn decimal(text: &[u8]) -> Option<usize> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
 }

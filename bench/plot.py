@@ -8,6 +8,7 @@ LEFT, RIGHT, TOP, BOTTOM = 74, 190, 52, 56
 # Middle tones: they stand out from white and from near black.
 COLOURS = ("#2f81f7", "#e8590c", "#2da44e", "#a371f7", "#8b949e", "#d4a72c", "#d6409f", "#1b9e9e")
 MARKS = ("circle", "square", "diamond", "triangle")
+MARKED = 40  # points, at most, of a line that shows each
 STYLE = """
 .page{fill:#ffffff}.text{fill:#24292f}.faint{stroke:#d0d7de}.axis{stroke:#57606a}
 @media (prefers-color-scheme: dark){.page{fill:#0d1117}.text{fill:#e6edf3}.faint{stroke:#30363d}.axis{stroke:#8b949e}}
@@ -101,7 +102,8 @@ def chart(path, title, x, y, series):
         colour, dash = COLOURS[each.colour % len(COLOURS)], ' stroke-dasharray="5 4"' if each.dashed else ""
         line = " ".join(f"{across(at):.1f},{down(value):.1f}" for at, value in each.points)
         out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        out += [mark(each.colour, across(at), down(value), colour, each.dashed) for at, value in each.points]
+        if len(each.points) <= MARKED:
+            out += [mark(each.colour, across(at), down(value), colour, each.dashed) for at, value in each.points]
         left, top = WIDTH - RIGHT + 16, TOP + 8 + 20 * row
         out += [f'<line x1="{left}" x2="{left + 26}" y1="{top}" y2="{top}" stroke="{colour}" stroke-width="2"{dash}/>',
                 mark(each.colour, left + 13, top, colour, each.dashed),

@@ -1,9 +1,8 @@
 """The tables and plots of bench/run and bench/scale, from the figures that they measured; measures nothing."""
 import statistics
-import sys
 
 import plot
-from measure import ROOT
+from page import PLOTS
 from subjects import LISTED
 
 NAMES = {"clapet-interval": "clapet, interval", "clapet-strict": "clapet, strict", "kamailio-rules": "Kamailio, rules",
@@ -125,7 +124,6 @@ def refused(f):
 
 def draw(figures):
     f = Figures(figures)
-    folder = ROOT / "docs/plots"
 
     def lines(kind, who, rates, *keys):
         for dashed, (key, label) in enumerate(keys):
@@ -133,15 +131,15 @@ def draw(figures):
             yield plot.Series(NAMES[who] + label, points, COLOUR[who], bool(dashed))
 
     rates, refusals = f.options["rates"], f.options["refused_rates"]
-    plot.chart(folder / "cpu-per-call.svg", "CPU time of a forwarded call", plot.Axis("calls a second", True, rates), plot.Axis("CPU µs a call"),
+    plot.chart(PLOTS / "cpu-per-call.svg", "CPU time of a forwarded call", plot.Axis("calls a second", True, rates), plot.Axis("CPU µs a call"),
                [line for who in ORDER for line in lines("calls", who, rates, ("cpu_us", ""))])
-    plot.chart(folder / "cpu-per-refusal.svg", "CPU time of a refused INVITE", plot.Axis("refused INVITEs a second", True, refusals),
+    plot.chart(PLOTS / "cpu-per-refusal.svg", "CPU time of a refused INVITE", plot.Axis("refused INVITEs a second", True, refusals),
                plot.Axis("CPU µs an INVITE"), [line for who in REFUSING for line in lines("refused", who, refusals, ("cpu_us", ""))])
     both = (("p50_us", ", p50"), ("p99_us", ", p99"))
-    plot.chart(folder / "latency-calls.svg", "Response time against load: INVITE to 180", plot.Axis("calls a second", True, rates),
+    plot.chart(PLOTS / "latency-calls.svg", "Response time against load: INVITE to 180", plot.Axis("calls a second", True, rates),
                plot.Axis("µs", True),
                [line for who in ("clapet-interval", "clapet-strict", "kamailio-rules", "bare-relay") for line in lines("calls", who, rates, *both)])
-    plot.chart(folder / "latency-refusals.svg", "Response time against load: INVITE to 403", plot.Axis("refused INVITEs a second", True, refusals),
+    plot.chart(PLOTS / "latency-refusals.svg", "Response time against load: INVITE to 403", plot.Axis("refused INVITEs a second", True, refusals),
                plot.Axis("µs", True), [line for who in REFUSING for line in lines("refused", who, refusals, *both)])
 
 
@@ -160,7 +158,6 @@ def sizes(rows):
 
 
 def draw_sizes(rows):
-    folder = ROOT / "docs/plots"
     kinds = list(dict.fromkeys(row["of"] for row in rows))
     decades = sorted({row["size"] for row in rows})
 
@@ -168,18 +165,7 @@ def draw_sizes(rows):
         return [plot.Series(of + label, [(row["size"], row[key]) for row in rows if row["of"] == of and row[key] > LEAST], colour, dashed)
                 for colour, of in enumerate(kinds)]
 
-    plot.chart(folder / "decision-by-size.svg", "Decision time against what is kept", plot.Axis("numbers or records", True, decades),
+    plot.chart(PLOTS / "decision-by-size.svg", "Decision time against what is kept", plot.Axis("numbers or records", True, decades),
                plot.Axis("µs a decision"), lines("p50_us", ", p50") + lines("p99_us", ", p99", True))
-    plot.chart(folder / "memory-by-size.svg", "Memory against what is kept", plot.Axis("numbers or records", True, decades),
+    plot.chart(PLOTS / "memory-by-size.svg", "Memory against what is kept", plot.Axis("numbers or records", True, decades),
                plot.Axis("resident MiB above the start", True), lines("mib", ""))
-
-
-def write(by, text):
-    """Replaces the part of docs/performance.md that this program measured."""
-    path = ROOT / "docs/performance.md"
-    begin, end = f"<!-- measured by {by} -->", f"<!-- end of what {by} measured -->"
-    page = path.read_text()
-    if begin not in page or end not in page:
-        sys.exit(f"{path} has no place marked {begin} … {end}")
-    head, rest = page.split(begin, 1)
-    path.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")

@@ -12,7 +12,7 @@ mod common;
 use common::stage::{Meter, Stage};
 
 /// INVITE, 403, ACK: parsed, judged, written.
-const REFUSED_INVITE: u64 = 16;
+const REFUSED_INVITE: u64 = 8;
 /// INVITE, 100, 180, 200, ACK, BYE, 200; the attempt reserved and settled.
 const FORWARDED_CALL: u64 = 50;
 

@@ -8,20 +8,25 @@ fn main_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Names of all functions of the Rust files below a folder.
-fn functions(folder: &Path, found: &mut HashSet<String>) {
+/// Names of all tests of the Rust files below a folder.
+fn tests(folder: &Path, found: &mut HashSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            functions(&path, found);
+            tests(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("a source");
-            let names = text.lines().filter_map(|line| {
-                let line = line.trim_start();
-                let name = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
-                Some(name.split(['(', '<']).next()?.to_owned())
-            });
-            found.extend(names);
+            let mut marked = false;
+            for line in text.lines().map(str::trim_start) {
+                marked |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+                let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+                let name = function.and_then(|function| function.split('(').next());
+                if let Some(name) = name
+                    && std::mem::take(&mut marked)
+                {
+                    found.insert(name.to_owned());
+                }
+            }
         }
     }
 }
@@ -43,7 +48,7 @@ fn each_test_that_the_standards_name_is_there() {
     let text = std::fs::read_to_string(main_folder().join("docs/standards.md")).expect("the document");
     let mut known = HashSet::new();
     for folder in ["src", "tests"] {
-        functions(&main_folder().join(folder), &mut known);
+        tests(&main_folder().join(folder), &mut known);
     }
     let rows = rows(&text);
     assert!(rows.len() > 40, "{} rows", rows.len());

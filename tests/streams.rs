@@ -9,7 +9,6 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use clapet::serve::{Server, Setup};
 use clapet::sip::message::{Header, Message, Method, Response};
 use clapet::sip::transport::{Frame, Framer};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use support::authority::{Authority, Signed};
 use tempfile::TempDir;
 
@@ -50,19 +49,8 @@ impl Wire {
 
     /// A client, with a certificate or without.
     fn tls(proxy: SocketAddr, authority: &Authority, own: Option<&Signed>) -> Self {
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(authority.roots());
-        let config = match own {
-            None => builder.with_no_client_auth(),
-            Some(own) => {
-                let (chain, key) = own.read();
-                builder.with_client_auth_cert(chain, key).expect("a pair")
-            }
-        };
         let name = ServerName::try_from("proxy.example").expect("a name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
+        let connection = ClientConnection::new(authority.client(own), name).expect("a client");
         let stream = TcpStream::connect(proxy).expect("connected");
         let plain = Self::tcp(stream.try_clone().expect("a second handle"));
         Self {
@@ -152,14 +140,7 @@ fn serve_all(listener: TcpListener) -> Receiver<(Wire, Message)> {
 
 /// A trunk that takes TLS connections with a certificate.
 fn accept_tls(listener: &TcpListener, own: &Signed) -> Wire {
-    let (chain, key) = own.read();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("a pair");
-    let connection = ServerConnection::new(Arc::new(config)).expect("a server");
+    let connection = ServerConnection::new(own.server()).expect("a server");
     let (stream, _) = listener.accept().expect("a connection");
     let plain = Wire::tcp(stream.try_clone().expect("a second handle"));
     Wire {

@@ -20,6 +20,9 @@ use clapet::sip::{ListenerId, Transport};
 use clapet::telemetry::Metrics;
 
 pub mod stage;
+mod wire;
+
+use wire::SDP;
 
 /// A verified number [NPV] of the professional.
 pub const NPV: u64 = 33_162_001_234;
@@ -174,9 +177,6 @@ fn peers() -> Peers {
 
 /// An INVITE as a dialer sends it, with an SDP offer; `serial` makes the call its own.
 pub fn invite(caller: u64, callee: u64, serial: u64) -> Bytes {
-    let body = "v=0\r\no=dialer 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                m=audio 30000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
-                a=rtpmap:101 telephone-event/8000\r\n";
     Bytes::from(format!(
         "INVITE sip:0{callee}@127.0.0.1:5060 SIP/2.0\r\n\
          Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK-{serial};rport\r\n\
@@ -190,7 +190,7 @@ pub fn invite(caller: u64, callee: u64, serial: u64) -> Bytes {
          Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\n\
          Supported: timer, replaces\r\n\
          Content-Type: application/sdp\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
+         Content-Length: {}\r\n\r\n{SDP}",
+        SDP.len()
     ))
 }

@@ -12,7 +12,7 @@ mod tests;
 mod trunk;
 mod world;
 
-use std::io;
+use std::io::{self, Write as _};
 
 use crate::serve::ServeError;
 
@@ -62,7 +62,8 @@ pub fn run() -> Result<(), DemoError> {
         shown.push(world.play(case)?);
     }
     world.close()?;
-    print!("{}", table::render(&shown));
+    // Who reads it may have gone away (`clapet demo | head`); what the calls did still decides.
+    let _ = io::stdout().lock().write_all(table::render(&shown).as_bytes());
     match shown.iter().filter(|shown| shown.differs.is_some()).count() {
         0 => Ok(()),
         different => Err(DemoError::Different(different)),

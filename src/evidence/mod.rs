@@ -3,6 +3,7 @@
 
 mod backup;
 mod bundle;
+mod calls;
 mod export;
 mod lines;
 mod record;

@@ -142,7 +142,7 @@ impl Inquiry {
             bloctel_required: policy.bloctel_required,
             opposed_since,
         };
-        let (verdict, relied) = examine(&self.attempt, &facts, &policy.law, self.now);
+        let (verdict, relied) = examine(&self.attempt, self.reach, &facts, &policy.law, self.now);
         let consent = |index: usize| history.consents.get(index);
         Judged {
             consumes: verdict
@@ -226,7 +226,10 @@ impl Inquiry {
             bloctel_required: false,
             opposed_since: None,
         };
-        examine(&press, &facts, &self.state.policy.law, self.now).0.valid_until
+        let law = &self.state.policy.law;
+        examine(&press, Reach::of(&press, &law.plan), &facts, law, self.now)
+            .0
+            .valid_until
     }
 
     /// The answer where the reservation found the count to be reached although the history did not show it.

@@ -125,8 +125,10 @@ pub struct Stored {
 /// How urgent an append is when the queue is filling up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Reservations, settlements, refusals, consents: refused only when the whole queue is full.
+    /// Reservations, refusals, consents: refused only when the whole queue is full, and written at once, since somebody waits for them.
     Binding,
+    /// What became of a call: refused as late as they are, but nobody waits for it.
+    Outcome,
     /// Decision notes: refused once a quarter of the queue is taken, so that a flood never takes the disk from reservations.
     Note,
 }

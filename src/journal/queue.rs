@@ -18,9 +18,9 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(super) const APPEND_BYTES: usize = 256 << 20;
 /// Most bytes that may wait, beside the bound in records.
 const QUEUE_BYTES: usize = 64 << 20;
-/// Notes, which nobody waits for, are left so long for something binding that takes them along: a wake-up of the committer costs
-/// more than writing them.
-const NOTES_WITHIN: Duration = Duration::from_millis(5);
+/// What nobody waits for is left so long for something binding that takes it along: a wake-up of the committer costs more than
+/// writing it.
+const UNWAITED_WITHIN: Duration = Duration::from_millis(5);
 /// Notes are refused once this part of the queue is taken.
 const NOTE_SHARE: usize = 4;
 
@@ -87,8 +87,8 @@ pub(super) struct Forming {
     pub drafts: Vec<Draft>,
     bytes: usize,
     begun: Instant,
-    /// Nobody waits for any of it.
-    notes: bool,
+    /// Somebody waits for some of it.
+    waited: bool,
     notice: Arc<Notice>,
 }
 
@@ -121,7 +121,7 @@ struct State {
     next: u64,
     /// The committer sleeps until something arrives.
     idle: bool,
-    /// It sleeps until something binding arrives: there are notes only.
+    /// It sleeps until something binding arrives, or not much longer: nobody waits for anything that there is.
     lingers: bool,
     closing: bool,
     /// Who asked for a checkpoint, and the last record that it must cover.
@@ -232,24 +232,25 @@ impl Queue {
             });
         }
         let share = match class {
-            Class::Binding => 1,
+            Class::Binding | Class::Outcome => 1,
             Class::Note => NOTE_SHARE,
         };
         let fits =
             state.waiting + drafts.len() <= self.capacity / share && state.waiting_bytes + bytes <= QUEUE_BYTES / share;
         // An append that is larger than the whole queue goes in when nothing waits: or it never could.
-        let alone = class == Class::Binding && state.waiting == 0;
+        let alone = share == 1 && state.waiting == 0;
         if !fits && !alone {
             return Err(AppendError::Full);
         }
         state.next += drafts.len() as u64;
         state.waiting += drafts.len();
         state.waiting_bytes += bytes;
+        let waited = class == Class::Binding;
         let notice = match state.batches.back_mut() {
             Some(batch) if batch.takes(bytes) => {
                 batch.drafts.append(&mut drafts);
                 batch.bytes += bytes;
-                batch.notes &= class == Class::Note;
+                batch.waited |= waited;
                 batch.notice.clone()
             }
             _ => {
@@ -259,14 +260,17 @@ impl Queue {
                     drafts,
                     bytes,
                     begun: Instant::now(),
-                    notes: class == Class::Note,
+                    waited,
                     notice: notice.clone(),
                 });
                 notice
             }
         };
         // While it collects, the committer is left to sleep unless a whole batch is ready.
-        if state.idle || state.batches.len() > 1 || (state.lingers && class == Class::Binding) {
+        let wakes = state.idle || state.batches.len() > 1 || (state.lingers && waited);
+        // Only then: who is woken takes the lock first of all.
+        drop(state);
+        if wakes {
             self.arrived.notify_one();
         }
         Ok(Pending {
@@ -297,9 +301,10 @@ impl Queue {
     }
 
     /// Waits for work, at most until `due`. A batch that arrives while the committer sleeps is given at once; one that was there
-    /// already when it came back (so it is under load) is left to collect until its first append has waited for `collect`. Notes
-    /// alone wait a little longer.
+    /// already when it came back (so it is under load) is left to collect until its first append has waited for `collect`. What nobody
+    /// waits for is left a little longer, and does not wake a committer that has had something to do just now.
     pub(super) fn next(&self, due: Option<Instant>, collect: Duration) -> Work {
+        let back = Instant::now();
         let mut state = lock(&self.state);
         let mut loaded = !state.batches.is_empty();
         loop {
@@ -309,8 +314,8 @@ impl Queue {
             }
             state.lingers = false;
             let until = match state.batches.front() {
-                Some(front) if front.notes && state.batches.len() == 1 && !state.closing => {
-                    let until = front.begun + NOTES_WITHIN;
+                Some(front) if !front.waited && state.batches.len() == 1 && !state.closing => {
+                    let until = front.begun + UNWAITED_WITHIN;
                     state.lingers = until > Instant::now();
                     state.lingers.then_some(until)
                 }
@@ -322,8 +327,14 @@ impl Queue {
                 None if state.closing => return Work::Close,
                 None => {
                     loaded = false;
+                    let now = Instant::now();
+                    let rests = back + UNWAITED_WITHIN;
                     match due {
-                        Some(due) if due <= Instant::now() => return Work::Due,
+                        Some(due) if due <= now => return Work::Due,
+                        due if now < rests => {
+                            state.lingers = true;
+                            Some(due.map_or(rests, |due| due.min(rests)))
+                        }
                         due => {
                             state = self.sleep(state, due);
                             continue;

@@ -1,6 +1,8 @@
 //! The bodies of journal records: what `docs/record-bodies.md` describes. The ledger writes them and reads them at a replay; exports
 //! read them years later. A body is one CBOR array; fields are only ever added at its end, and a reader ignores those it does not know.
 
+mod carried;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -11,6 +13,8 @@ use super::{AttemptId, Key, Siren};
 use crate::journal::{Kind, Stored};
 use crate::numbering::E164;
 use crate::rules::{Consent, ConsentScope, Contract, Reason};
+
+pub use carried::{Carried, Origin, ROW_VERSION, carried_record, carried_row};
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,35 +58,6 @@ pub enum Record {
     /// Its personal part was erased, or its kind is none of the ledger's.
     Other,
 }
-
-/// State as of a carried record's own place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Carried {
-    /// All that is known of a key, in the form of the view's rows, version [`ROW_VERSION`]; the records that brought it about and were
-    /// in the segment.
-    Row {
-        key: Key,
-        row: Vec<u8>,
-        origins: Vec<Origin>,
-    },
-    /// A fact about nobody's callee, or an erasure, as it stood; sequence and time are the original record's.
-    Record(Stored),
-}
-
-/// A record that a carried one stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Origin {
-    pub sequence: u64,
-    pub kind: Kind,
-    pub at: DateTime<Utc>,
-    /// Its body, of refusals, consents, contracts and calls made elsewhere: they may have to be shown after the original is gone.
-    pub body: Option<Vec<u8>>,
-}
-
-/// Version of the rows in carried records. Another is not read.
-pub const ROW_VERSION: u64 = 1;
 
 /// The large import that a record is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,76 +129,6 @@ pub fn erasure(tag: &[u8; 32], kept: &[Kept]) -> Vec<u8> {
         time(&mut e, one.refused);
     }
     e.finish()
-}
-
-/// The body of a carried row.
-pub fn carried_row(callee: E164, row: &[u8], origins: &[Origin]) -> Vec<u8> {
-    let mut e = Encoder::array_of(5);
-    e.uint(CARRIED_ROW).uint(callee.get()).uint(ROW_VERSION).bytes(row);
-    e.array(origins.len() as u64);
-    for origin in origins {
-        e.array(4).uint(origin.sequence).uint(origin.kind as u64);
-        e.int(origin.at.timestamp_micros());
-        e.option(origin.body.as_ref(), |e, body| e.bytes(body));
-    }
-    e.finish()
-}
-
-/// The body of a carried record that is about nobody's callee.
-pub fn carried_record(origin: &Stored) -> Vec<u8> {
-    let mut e = Encoder::array_of(5);
-    e.uint(CARRIED_RECORD).uint(origin.sequence).uint(origin.kind as u64);
-    e.int(origin.at.timestamp_micros());
-    e.option(origin.body.as_ref(), |e, body| e.bytes(body));
-    e.finish()
-}
-
-const CARRIED_ROW: u64 = 0;
-const CARRIED_RECORD: u64 = 1;
-
-fn read_carried(d: &mut Decoder, siren: Siren) -> Result<Carried, BodyError> {
-    match d.uint()? {
-        CARRIED_ROW => {
-            let key = read_key(d, siren)?;
-            if d.uint()? != ROW_VERSION {
-                return Err(BodyError::Unknown);
-            }
-            let row = d.bytes()?.to_vec();
-            let mut origins = Vec::new();
-            for _ in 0..d.array()? {
-                d.array()?;
-                let (sequence, kind, at, body) = read_origin(d)?;
-                origins.push(Origin {
-                    sequence,
-                    kind,
-                    at,
-                    body,
-                });
-            }
-            Ok(Carried::Row { key, row, origins })
-        }
-        CARRIED_RECORD => {
-            let (sequence, kind, at, body) = read_origin(d)?;
-            Ok(Carried::Record(Stored {
-                sequence,
-                kind,
-                at,
-                siren: siren.0,
-                body,
-            }))
-        }
-        _ => Err(BodyError::Unknown),
-    }
-}
-
-type ReadOrigin = (u64, Kind, DateTime<Utc>, Option<Vec<u8>>);
-
-fn read_origin(d: &mut Decoder) -> Result<ReadOrigin, BodyError> {
-    let sequence = d.uint()?;
-    let kind = u8::try_from(d.uint()?).ok().and_then(Kind::from_code);
-    let at = moment(d.int()?)?;
-    let body = d.option(Decoder::bytes)?.map(<[u8]>::to_vec);
-    Ok((sequence, kind.ok_or(BodyError::Unknown)?, at, body))
 }
 
 /// Kind, SIREN (zero: nobody's) and body of an entry.
@@ -380,7 +285,7 @@ pub fn read(stored: &Stored) -> Result<Record, BodyError> {
             let entry = read_entry(&mut d, stored.kind, siren)?;
             Record::Entry { entry, import }
         }
-        Kind::Carried => Record::Carried(read_carried(&mut d, siren)?),
+        Kind::Carried => Record::Carried(carried::read(&mut d, siren)?),
         Kind::Checkpoint => Record::Other,
     })
 }

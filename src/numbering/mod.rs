@@ -11,7 +11,7 @@ mod spec;
 mod trie;
 
 pub use e164::{E164, Masked, ShortCode};
-pub use plan::Plan;
+pub use plan::{Placed, Plan};
 pub use read::NumberError;
 pub use spec::{BlockSpec, CodeSpec, PlanError, PlanSpec};
 

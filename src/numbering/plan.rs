@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use super::digits::Digits;
 use super::spec::{BlockSpec, PlanError, PlanSpec};
 use super::trie::Trie;
-use super::{Category, Class, E164, Number, Territory};
+use super::{Category, Class, Number, Territory};
 
 /// The plan, ready for lookups.
 #[derive(Clone, Debug)]
@@ -59,6 +59,47 @@ struct Line {
     territory: Option<Territory>,
 }
 
+/// Where a number stands in the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    plan: &'a Plan,
+    /// Of the prefixes that it begins with, as many as there are, shortest first.
+    lots: [u16; Digits::MAX],
+    prefixes: usize,
+    /// Its digits, those of a country code left out.
+    whole: usize,
+    /// Of a number that no block holds.
+    otherwise: Class,
+}
+
+impl<'a> Placed<'a> {
+    fn outside(plan: &'a Plan, category: Category, territory: Option<Territory>) -> Self {
+        Self {
+            plan,
+            lots: [0; Digits::MAX],
+            prefixes: 0,
+            whole: 0,
+            otherwise: Class { category, territory },
+        }
+    }
+
+    /// Category and territory on a local day ([`Plan::class`]).
+    pub fn on(&self, day: NaiveDate) -> Class {
+        let in_force = |&lot: &u16| {
+            let lot = &self.plan.lots[usize::from(lot)];
+            let line = lot.lines.iter().rev().find(|line| line.from <= day)?;
+            Some((lot.digits, line))
+        };
+        match self.lots[..self.prefixes].iter().rev().find_map(in_force) {
+            Some((digits, line)) if usize::from(digits) == self.whole => Class {
+                category: line.category,
+                territory: line.territory,
+            },
+            _ => self.otherwise,
+        }
+    }
+}
+
 impl Plan {
     /// Builds the plan from its lines.
     pub fn build(spec: &PlanSpec) -> Result<Self, PlanError> {
@@ -81,47 +122,30 @@ impl Plan {
     /// Category and territory of `number` on the local day `on`, by the longest prefix with a line in force. Numbers of the
     /// State in no block are `Unallocated`, with the territory of their country code; short numbers have no territory.
     pub fn class(&self, number: Number, on: NaiveDate) -> Class {
-        match number {
-            Number::E164(number) => self.class_international(number, on),
-            Number::Short(code) => {
-                let digits = Digits::of(code.get().into());
-                self.lookup(&self.short, digits.as_slice(), digits.len(), on)
-                    .unwrap_or(Class {
-                        category: Category::Unallocated,
-                        territory: None,
-                    })
+        self.placed(number).on(on)
+    }
+
+    /// The number's place in the plan, for asking about several days.
+    pub fn placed(&self, number: Number) -> Placed<'_> {
+        let (trie, digits, code, otherwise) = match number {
+            Number::E164(number) => {
+                let digits = Digits::of(number.get());
+                let Some(code) = self.code_of(digits.as_slice()) else {
+                    return Placed::outside(self, Category::Foreign, None);
+                };
+                let code = &self.codes[usize::from(code)];
+                (&self.international, digits, code.digits.len(), Some(code.territory))
             }
-        }
-    }
-
-    fn class_international(&self, number: E164, on: NaiveDate) -> Class {
-        let digits = Digits::of(number.get());
-        let Some(code) = self.code_of(digits.as_slice()) else {
-            return Class {
-                category: Category::Foreign,
-                territory: None,
-            };
+            Number::Short(code) => (&self.short, Digits::of(code.get().into()), 0, None),
         };
-        let code = &self.codes[usize::from(code)];
-        let after = digits.len() - code.digits.len();
-        self.lookup(&self.international, digits.as_slice(), after, on)
-            .unwrap_or(Class {
-                category: Category::Unallocated,
-                territory: Some(code.territory),
-            })
-    }
-
-    fn lookup(&self, trie: &Trie, digits: &[u8], whole: usize, on: NaiveDate) -> Option<Class> {
-        trie.longest(digits, |lot| {
-            let lot = &self.lots[usize::from(lot)];
-            let line = lot.lines.iter().rev().find(|line| line.from <= on)?;
-            let fits = usize::from(lot.digits) == whole;
-            Some(fits.then_some(Class {
-                category: line.category,
-                territory: line.territory,
-            }))
-        })
-        .flatten()
+        let mut placed = Placed::outside(self, Category::Unallocated, otherwise);
+        placed.whole = digits.len() - code;
+        trie.walk(digits.as_slice(), |lot| {
+            // A prefix for each digit at most.
+            placed.lots[placed.prefixes] = lot;
+            placed.prefixes += 1;
+        });
+        placed
     }
 
     /// Position of the State's country code that `digits` begin with.

@@ -44,6 +44,16 @@ impl Trie {
     /// Of all prefixes of `digits` that hold a value, the longest for which `pick` answers, with that answer.
     pub(super) fn longest<T>(&self, digits: &[u8], mut pick: impl FnMut(u16) -> Option<T>) -> Option<T> {
         let mut found = None;
+        self.walk(digits, |value| {
+            if let Some(answer) = pick(value) {
+                found = Some(answer);
+            }
+        });
+        found
+    }
+
+    /// Shows the value of every prefix of `digits` that holds one, the shortest first.
+    pub(super) fn walk(&self, digits: &[u8], mut show: impl FnMut(u16)) {
         let mut node = &self.nodes[0];
         for &digit in digits {
             let next = node.next[usize::from(digit)];
@@ -51,11 +61,10 @@ impl Trie {
                 break;
             }
             node = &self.nodes[usize::from(next)];
-            if let Some(answer) = node.value.and_then(&mut pick) {
-                found = Some(answer);
+            if let Some(value) = node.value {
+                show(value);
             }
         }
-        found
     }
 }
 

@@ -5,18 +5,16 @@ use chrono::NaiveDate;
 use super::case::{Case, Moment};
 use super::{CallerId, Dialling, Ownership, Reason};
 use crate::law::Regime;
-use crate::numbering::{Category, Number};
+use crate::numbering::Category;
 
 pub(super) fn violation(case: &Case<'_>, moment: &Moment<'_>) -> Option<Reason> {
-    let number = match case.attempt.caller {
-        CallerId::Shown(number) => number,
+    match case.attempt.caller {
+        CallerId::Shown(_) => {}
         CallerId::Masked => return Some(Reason::CallerIdMasked),
         CallerId::Missing => return Some(Reason::CallerIdMissing),
         CallerId::Unparseable => return Some(Reason::CallerIdUnparseable),
-    };
-    let category = moment
-        .regime
-        .and_then(|regime| category(case, regime, number, moment.day));
+    }
+    let category = moment.regime.and_then(|regime| category(case, regime, moment.day));
     category.or(match case.facts.ownership {
         Ownership::Own => None,
         Ownership::Other => Some(Reason::CallerIdNotOwned),
@@ -24,9 +22,9 @@ pub(super) fn violation(case: &Case<'_>, moment: &Moment<'_>) -> Option<Reason> 
     })
 }
 
-fn category(case: &Case<'_>, regime: &Regime, number: Number, day: NaiveDate) -> Option<Reason> {
+fn category(case: &Case<'_>, regime: &Regime, day: NaiveDate) -> Option<Reason> {
     let automated = case.attempt.dialling != Dialling::Manual;
-    let shown = case.law.plan.class(number, day).category;
+    let shown = case.shown?.on(day).category;
     let may = if automated { regime.automated } else { regime.manual };
     match shown {
         shown if may.contains(shown) => None,
@@ -38,10 +36,8 @@ fn category(case: &Case<'_>, regime: &Regime, number: Number, day: NaiveDate) ->
 
 /// The first day after `day` on which the plan puts the shown number into another category.
 pub(super) fn next_change(case: &Case<'_>, day: NaiveDate) -> Option<NaiveDate> {
-    let CallerId::Shown(number) = case.attempt.caller else {
-        return None;
-    };
-    let category = |day| case.law.plan.class(number, day).category;
+    let shown = case.shown?;
+    let category = |day| shown.on(day).category;
     let today = category(day);
     // Blocks are given once and kept, so the newest plan tells whether there is a change at all.
     if category(NaiveDate::MAX) == today {

@@ -8,7 +8,7 @@ use super::lifts::Lifts;
 use super::reach::{needs_machine_consent, solicits};
 use super::{Attempt, Facts, Purpose, Reach, Reason, caller_id, frequency, hours, lists};
 use crate::law::{Law, Regime, RuleKind};
-use crate::numbering::Territory;
+use crate::numbering::{Placed, Territory};
 
 /// The call with all that is known of it.
 #[derive(Clone, Copy)]
@@ -18,6 +18,8 @@ pub(super) struct Case<'a> {
     pub(super) law: &'a Law,
     pub(super) reach: Reach,
     pub(super) territory: Territory,
+    /// The caller's number, where one is shown.
+    pub(super) shown: Option<&'a Placed<'a>>,
 }
 
 /// A moment, on the callee's local day, under that day's regime.
@@ -155,9 +157,9 @@ impl<'a> Case<'a> {
                 }
                 (Some(reason), None) => Some((reason, false, true)),
             },
-            RuleKind::Frequency => frequency::tally(self, moment)
-                .filter(frequency::Tally::exhausted)
-                .map(|_| (Reason::FrequencyExhausted, false, false)),
+            RuleKind::Frequency => {
+                frequency::is_exhausted(self, moment).then_some((Reason::FrequencyExhausted, false, false))
+            }
         };
         if let Some((reason, by_contract, by_request)) = found {
             judged.violated.push(Violation {

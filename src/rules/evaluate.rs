@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::case::Case;
-use super::{Attempt, Facts, Reach, Reason, Reasons, frequency, next};
+use super::{Attempt, CallerId, Facts, Reach, Reason, Reasons, frequency, next};
 use crate::law::{Law, RuleKind};
 use crate::numbering::Territory;
 
@@ -38,18 +38,29 @@ pub struct Verdict {
 
 /// Judges one call. See the contract, "How the cases are read".
 pub fn evaluate(attempt: &Attempt, facts: &Facts<'_>, law: &Law, now: DateTime<Utc>) -> Verdict {
-    examine(attempt, facts, law, now).0
+    examine(attempt, Reach::of(attempt, &law.plan), facts, law, now).0
 }
 
-/// Judges one call, and says on which consent an allowed one relies (index into `facts.consents`), for the evidence.
-pub fn examine(attempt: &Attempt, facts: &Facts<'_>, law: &Law, now: DateTime<Utc>) -> (Verdict, Option<usize>) {
-    let reach = Reach::of(attempt, &law.plan);
+/// Judges one call whose reach is known, and says on which consent an allowed one relies (index into `facts.consents`), for the
+/// evidence.
+pub fn examine(
+    attempt: &Attempt,
+    reach: Reach,
+    facts: &Facts<'_>,
+    law: &Law,
+    now: DateTime<Utc>,
+) -> (Verdict, Option<usize>) {
+    let shown = match attempt.caller {
+        CallerId::Shown(number) => Some(law.plan.placed(number)),
+        _ => None,
+    };
     let case = Case {
         attempt,
         facts,
         law,
         reach,
         territory: reach.place(),
+        shown: shown.as_ref(),
     };
     let moment = case.moment(now);
     let mut verdict = Verdict {

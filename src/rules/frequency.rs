@@ -16,10 +16,11 @@ pub(super) struct Tally {
     pub(super) left: u8,
 }
 
-impl Tally {
-    pub(super) fn exhausted(&self) -> bool {
-        self.left == 0
-    }
+/// Has a limit been reached? Fewer attempts in all than every limit allows have reached none, whenever they were made.
+pub(super) fn is_exhausted(case: &Case<'_>, moment: &Moment<'_>) -> bool {
+    let few = |limit: Frequency| case.facts.attempts.len() < usize::from(limit.max);
+    let reached = !binding(case, moment).into_iter().flatten().all(few);
+    reached && tally(case, moment).is_some_and(|tally| tally.left == 0)
 }
 
 /// The limit that leaves the fewest calls; `None` where none holds.

@@ -1,6 +1,7 @@
 //! Bringing a server up in order, and down again.
 
 use std::future::Future;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -198,26 +199,29 @@ impl Server {
             metrics: Arc::clone(&metrics),
         };
 
-        let shards = Shards::new(&secret, count);
         let instance = random()?;
+        let settings = (0..count).map(|_| {
+            Ok(Settings {
+                listeners: listeners.clone(),
+                secret,
+                instance: u32::from_le_bytes(instance),
+                max_asks: (MAX_ASKS / count).max(LEAST_ASKS),
+                max_transactions: (MAX_TRANSACTIONS / count).max(LEAST_TRANSACTIONS),
+                timer_c: TIMER_C,
+                t1: T1,
+                seed: u64::from_le_bytes(random()?),
+            })
+        });
+        let settings = settings.collect::<Result<Vec<_>, ServeError>>()?;
+        let shards = Arc::new(Shards::new(&secret, settings, &shared, &metrics, setup.clock.now()));
         let mut rows: Vec<_> = bound.into_iter().map(Vec::into_iter).collect();
         for (position, inbox) in receivers.into_iter().enumerate() {
             let worker = Worker {
                 position,
                 bound: rows.iter_mut().filter_map(Iterator::next).collect(),
                 connections: Arc::clone(&connections),
-                settings: Settings {
-                    listeners: listeners.clone(),
-                    secret,
-                    instance: u32::from_le_bytes(instance),
-                    max_asks: (MAX_ASKS / count).max(LEAST_ASKS),
-                    max_transactions: (MAX_TRANSACTIONS / count).max(LEAST_TRANSACTIONS),
-                    timer_c: TIMER_C,
-                    t1: T1,
-                    seed: u64::from_le_bytes(random()?),
-                },
                 shared: Arc::clone(&shared),
-                shards: shards.clone(),
+                shards: Arc::clone(&shards),
                 inbox,
                 others: inboxes.clone(),
                 gate: gate.clone(),
@@ -311,9 +315,12 @@ impl Server {
                 self.store.display()
             ));
         }
+        let mut stderr = io::stderr().lock();
         for line in lines {
-            eprintln!("{line}");
+            // A full disk behind stderr keeps no call waiting.
+            let _ = writeln!(stderr, "{line}");
         }
+        drop(stderr);
         info!(state = ?self.control.state().ready, "ready");
     }
 

@@ -419,32 +419,34 @@ fn a_worker_that_panics_is_counted_and_takes_the_next_call() {
         Arc::clone(&config.sip.tls),
         Arc::clone(&metrics),
     );
+    let settings = Settings {
+        listeners: vec![Listener {
+            id: ListenerId(0),
+            transport: Transport::Udp,
+            advertise: proxy.to_string().into(),
+            local: proxy,
+        }],
+        secret: [1; 32],
+        instance: 1,
+        max_asks: 10,
+        max_transactions: 10,
+        timer_c: Duration::from_secs(185),
+        t1: Duration::from_millis(500),
+        seed: 1,
+    };
+    let clock = at(LAWFUL);
+    let shards = Shards::new(&[1; 32], [settings], &shared, &metrics, clock.now());
     let worker = Worker {
         position: 0,
         bound,
         connections,
-        settings: Settings {
-            listeners: vec![Listener {
-                id: ListenerId(0),
-                transport: Transport::Udp,
-                advertise: proxy.to_string().into(),
-                local: proxy,
-            }],
-            secret: [1; 32],
-            instance: 1,
-            max_asks: 10,
-            max_transactions: 10,
-            timer_c: Duration::from_secs(185),
-            t1: Duration::from_millis(500),
-            seed: 1,
-        },
         shared: Arc::clone(&shared),
-        shards: Shards::new(&[1; 32], 1),
+        shards: Arc::new(shards),
         inbox,
         others: vec![outside.clone()],
         gate,
         metrics,
-        clock: at(LAWFUL),
+        clock,
     };
     let thread = std::thread::spawn(move || worker.run());
     pbx.invite(proxy, "poison", "0199000013");

@@ -1,7 +1,8 @@
-//! One worker: a thread with its own runtime, sockets and proxy core. Here sockets, clocks, the gate and the proxy meet.
+//! One worker: a thread with its own runtime and sockets, and a shard of the calls. Here sockets, clocks, the gate and the proxy meet.
 //!
 //! Every turn takes what has come in (datagrams, messages handed over by other workers, answers of the gate, due timers), reads the
-//! clocks once, lets the proxy work and does what it asks for. Nothing here waits for anything but the next turn.
+//! clocks once, lets the proxy work and does what it asks for. Nothing here waits for anything but the next turn, or for another
+//! worker that is at the same shard.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -19,11 +20,11 @@ use tokio::time::{Sleep, sleep_until};
 use tracing::{error, warn};
 
 use super::clock::WallClock;
-use super::shard::Shards;
+use super::shard::{Handed, Held, Shards};
 use super::shared::Shared;
 use crate::gate::{Decision, Gate, Question};
 use crate::ledger::Answer;
-use crate::sip::proxy::{AskId, Load, Output, Proxy, Settings};
+use crate::sip::proxy::{AskId, Load, Output, Proxy};
 use crate::sip::transport::{Bound, Connections, Sockets};
 use crate::sip::{Flow, Now};
 use crate::telemetry::Metrics;
@@ -37,7 +38,10 @@ const TAKEN_A_TURN: usize = 128;
 /// A turn that receives as many messages as this has probably left some unread: a socket gives two batches of 32 a turn.
 const BEHIND: usize = 64;
 
-/// Sleep while the proxy has no timer.
+/// A turn that receives more messages than this leaves those of other shards to their workers: there is work for all.
+const LIGHT: usize = 8;
+
+/// Sleep while no shard has a timer.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Pause before a worker that panicked starts anew, so that a fault at start does not keep a processor busy.
@@ -45,8 +49,8 @@ const RESTART_PAUSE: Duration = Duration::from_millis(50);
 
 /// What comes from other threads.
 pub(super) enum Inbound {
-    /// A message of a call that lives here.
-    Message(Flow, Bytes),
+    /// A message of a call in this worker's shard.
+    Message(Flow, Bytes, Handed),
     /// A destination cannot be reached; the kernel tells any one of the sockets that share an address.
     Unreachable(Flow),
     /// A message of the worker at that position, to go by a connection that lives here.
@@ -60,9 +64,8 @@ pub(super) struct Worker {
     pub position: usize,
     pub bound: Vec<Bound>,
     pub connections: Arc<Connections>,
-    pub settings: Settings,
     pub shared: Arc<Shared>,
-    pub shards: Shards,
+    pub shards: Arc<Shards>,
     pub inbox: mpsc::Receiver<Inbound>,
     /// Everybody's inbox, this worker's included, by position.
     pub others: Vec<mpsc::Sender<Inbound>>,
@@ -73,8 +76,8 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Runs until told to stop. A panic must not silence the line: it is counted and said, and the worker starts anew on the same
-    /// sockets with an empty proxy. Calls that were being set up are lost to it (their reservations count, their messages are then
-    /// handled as those of a proxy that was restarted); dialogs go on, since nothing is kept for them.
+    /// sockets. The shard that it was at begins anew too, empty: calls that were being set up there are lost (their reservations count,
+    /// their messages are then handled as those of a proxy that was restarted); dialogs go on, since nothing is kept for them.
     pub(super) fn run(mut self) {
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.live())) {
@@ -104,17 +107,19 @@ impl Worker {
 /// The state of one incarnation.
 struct Turn<'a> {
     worker: &'a mut Worker,
-    proxy: Proxy,
+    shards: Arc<Shards>,
     sockets: Sockets,
-    /// Generation of the routing in force here.
+    /// By shard, when this worker is to look at its timers; the wake-up is stale where another worker watches it by now.
+    due: Vec<Option<Instant>>,
+    /// Generation of the routing in force in the sockets.
     generation: u64,
-    draining: bool,
     sleep: Pin<Box<Sleep>>,
     received: Vec<(Flow, Bytes)>,
     handed: Vec<Inbound>,
     /// Questions that the gate could not answer at once.
     waiting: JoinSet<Decision>,
-    asked: FxHashMap<Id, (AskId, Question)>,
+    /// Each with its shard.
+    asked: FxHashMap<Id, (usize, AskId, Question)>,
     answered: Vec<Result<(Id, Decision), JoinError>>,
     /// In force in this worker's sockets and proxy.
     load: Load,
@@ -125,12 +130,11 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn new(worker: &'a mut Worker) -> io::Result<Self> {
-        let (generation, routing) = worker.shared.routing();
         Ok(Self {
-            proxy: Proxy::new(worker.settings.clone(), routing, Arc::clone(&worker.metrics)),
+            shards: Arc::clone(&worker.shards),
             sockets: Sockets::new(&worker.bound, worker.position, &worker.connections)?,
-            generation,
-            draining: false,
+            due: vec![None; worker.shards.len()],
+            generation: worker.shared.generation(),
             sleep: Box::pin(sleep_until((Instant::now() + IDLE).into())),
             received: Vec::new(),
             handed: Vec::new(),
@@ -145,10 +149,7 @@ impl<'a> Turn<'a> {
     }
 
     async fn run(&mut self) {
-        if self.worker.position == 0 {
-            self.proxy.probe(self.worker.clock.now());
-            self.do_outputs(self.worker.clock.now());
-        }
+        self.take_up(self.worker.clock.now());
         let mut done = Instant::now();
         loop {
             // Receiving and sending happen in there too: idle is only the time for which nothing was to do.
@@ -171,22 +172,21 @@ impl<'a> Turn<'a> {
             if self.worker.shared.is_stopping() {
                 return;
             }
-            if self.received.len() < BEHIND && self.handed.len() < TAKEN_A_TURN {
-                self.proxy.caught_up();
-            }
+            let caught_up = self.received.len() < BEHIND && self.handed.len() < TAKEN_A_TURN;
             let now = self.worker.clock.now();
             self.look();
             self.take_answers(now);
             self.take_messages(now);
             self.take_failures(now);
-            if self.proxy.poll_timeout().is_some_and(|due| due <= now.mono) {
-                self.proxy.timeout(now);
-            }
-            self.do_outputs(now);
-            self.publish();
+            self.take_timers(now);
             let begun = std::mem::replace(&mut done, Instant::now());
-            let whole = done.saturating_duration_since(begun);
-            self.proxy.worked(whole.saturating_sub(idle), idle);
+            let busy = done.saturating_duration_since(begun).saturating_sub(idle);
+            self.end_turn(now, |proxy| {
+                if caught_up {
+                    proxy.caught_up();
+                }
+                proxy.worked(busy, idle);
+            });
         }
     }
 
@@ -207,10 +207,8 @@ impl<'a> Turn<'a> {
             self.answered.push(answer);
             ready = true;
         }
-        let due = self
-            .proxy
-            .poll_timeout()
-            .unwrap_or_else(|| self.sleep.deadline().into_std());
+        let due = self.due.iter().flatten().min().copied();
+        let due = due.unwrap_or_else(|| self.sleep.deadline().into_std());
         if self.sleep.deadline().into_std() != due {
             self.sleep.as_mut().reset(due.into());
         }
@@ -221,85 +219,141 @@ impl<'a> Turn<'a> {
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Takes over what changed for all workers.
+    /// Takes over what changed for all sockets.
     fn look(&mut self) {
-        if self.worker.shared.generation() != self.generation {
-            let (generation, routing) = self.worker.shared.routing();
+        let generation = self.worker.shared.generation();
+        if generation != self.generation {
             self.generation = generation;
-            self.proxy.set_routing(routing);
             self.sockets.renew();
-        }
-        if self.worker.shared.is_draining() && !self.draining {
-            self.draining = true;
-            self.proxy.drain();
         }
     }
 
+    /// Begins with the shards that are this worker's to watch.
+    fn take_up(&mut self, now: Now) {
+        let shards = Arc::clone(&self.shards);
+        for (position, shard) in shards.iter().enumerate() {
+            if shard.is_watched_by(self.worker.position) {
+                self.work(position, shard.hold(now), now, |_| ());
+            }
+        }
+    }
+
+    /// Does something in a shard and whatever the proxy asks for then, and watches it from now on.
+    fn work(&mut self, position: usize, mut held: Held<'_>, now: Now, act: impl FnOnce(&mut Proxy)) {
+        act(&mut held);
+        self.do_outputs(position, &mut held, now);
+        if self.worker.shared.is_draining() {
+            // Counting walks every transaction: for the drain only.
+            self.worker.shared.set_pending(position, held.pending());
+        }
+        self.due[position] = held.poll_timeout();
+        self.shards[position].watch(self.worker.position);
+    }
+
     fn take_answers(&mut self, now: Now) {
-        let gate = &self.worker.gate;
-        for answer in self.answered.drain(..) {
+        let shards = Arc::clone(&self.shards);
+        let mut answered = std::mem::take(&mut self.answered);
+        for answer in answered.drain(..) {
             let (id, decision) = match answer {
                 Ok((id, decision)) => (id, Some(decision)),
                 Err(failed) => (failed.id(), None),
             };
-            if let Some((ask, question)) = self.asked.remove(&id) {
+            if let Some((position, ask, question)) = self.asked.remove(&id) {
                 // A question whose answer was lost to a panic gets what a store that does not answer gives.
-                let decision = decision.unwrap_or_else(|| gate.without_store(&question, now.wall));
-                self.proxy.decide(now, ask, decision);
+                let decision = decision.unwrap_or_else(|| self.worker.gate.without_store(&question, now.wall));
+                self.work(position, shards[position].hold(now), now, |proxy| {
+                    proxy.decide(now, ask, decision);
+                });
             }
         }
+        self.answered = answered;
     }
 
     fn take_messages(&mut self, now: Now) {
-        for inbound in self.handed.drain(..) {
+        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        let mut handed = std::mem::take(&mut self.handed);
+        for inbound in handed.drain(..) {
             match inbound {
-                Inbound::Message(flow, bytes) => self.proxy.receive(now, flow, bytes),
-                Inbound::Unreachable(flow) => self.proxy.send_failed(now, flow),
+                Inbound::Message(flow, bytes, handed) => {
+                    let held = shards[own].hold(now);
+                    drop(handed);
+                    self.work(own, held, now, |proxy| proxy.receive(now, flow, bytes));
+                }
+                Inbound::Unreachable(flow) => self.work(own, shards[own].hold(now), now, |proxy| {
+                    proxy.send_failed(now, flow);
+                }),
                 Inbound::Send(sender, flow, bytes) => self.sockets.send_for(sender, flow, bytes),
-                Inbound::Look => {}
+                // Its timers may have changed.
+                Inbound::Look => self.work(own, shards[own].hold(now), now, |_| ()),
             }
         }
-        for (flow, bytes) in self.received.drain(..) {
-            match self.worker.shards.worker_of(&bytes) {
-                Some(other) if other != self.worker.position => {
-                    if self.worker.others[other]
-                        .try_send(Inbound::Message(flow, bytes))
-                        .is_err()
-                    {
-                        self.worker.shared.count_dropped(1);
-                    }
-                }
-                _ => self.proxy.receive(now, flow, bytes),
+        self.handed = handed;
+        let mut received = std::mem::take(&mut self.received);
+        let light = received.len() <= LIGHT;
+        for (flow, bytes) in received.drain(..) {
+            let position = shards.of(&bytes).unwrap_or(own);
+            let shard = &shards[position];
+            let held = if position == own {
+                Some(shard.hold(now))
+            } else if light {
+                shard.borrow(now)
+            } else {
+                None
+            };
+            match held {
+                Some(held) => self.work(position, held, now, |proxy| proxy.receive(now, flow, bytes)),
+                None => self.hand_over(position, flow, bytes),
             }
+        }
+        self.received = received;
+    }
+
+    /// To the worker of the shard.
+    fn hand_over(&self, position: usize, flow: Flow, bytes: Bytes) {
+        let message = Inbound::Message(flow, bytes, Handed::to(&self.shards, position));
+        if self.worker.others[position].try_send(message).is_err() {
+            self.worker.shared.count_dropped(1);
         }
     }
 
     fn take_failures(&mut self, now: Now) {
-        for failure in self.sockets.failures() {
+        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        let failures: Vec<_> = self.sockets.failures().collect();
+        for failure in failures {
             for (position, other) in self.worker.others.iter().enumerate() {
-                if failure.workers & (1 << position) == 0 {
-                    continue;
-                }
-                if position == self.worker.position {
-                    self.proxy.send_failed(now, failure.flow);
-                } else {
-                    // A full inbox: its worker's timers find out.
+                // A full inbox: its worker's timers find out.
+                if failure.workers & (1 << position) != 0 && position != own {
                     let _ = other.try_send(Inbound::Unreachable(failure.flow));
                 }
+            }
+            if failure.workers & (1 << own) != 0 {
+                self.work(own, shards[own].hold(now), now, |proxy| {
+                    proxy.send_failed(now, failure.flow);
+                });
             }
         }
     }
 
-    fn do_outputs(&mut self, now: Now) {
-        while let Some(output) = self.proxy.poll() {
+    /// Fires the timers that are due, of the shards that are this worker's to watch.
+    fn take_timers(&mut self, now: Now) {
+        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        for (position, shard) in shards.iter().enumerate() {
+            if self.due[position].take_if(|due| *due <= now.mono).is_some() && shard.is_watched_by(own) {
+                self.work(position, shard.hold(now), now, |proxy| proxy.timeout(now));
+            }
+        }
+    }
+
+    fn do_outputs(&mut self, position: usize, proxy: &mut Proxy, now: Now) {
+        while let Some(output) = proxy.poll() {
             match output {
                 Output::Send { flow, bytes } => self.send(flow, bytes),
                 Output::Ask { id, question } => match self.worker.gate.admit(&question, now.wall) {
-                    Answer::Ready(decision) => self.proxy.decide(now, id, decision),
+                    Answer::Ready(decision) => proxy.decide(now, id, decision),
                     // Bounded by the proxy's `max_asks`.
                     Answer::Later(later) => {
                         let task = self.waiting.spawn(later).id();
-                        self.asked.insert(task, (id, question));
+                        self.asked.insert(task, (position, id, question));
                     }
                 },
                 Output::Settle { reservation, outcome } => reservation.settle(outcome, now.wall),
@@ -320,9 +374,9 @@ impl<'a> Turn<'a> {
     }
 
     /// Puts in force what the workers have found out about the load, and shows it.
-    fn take_load(&mut self, mut load: Load) {
+    fn take_load(&mut self, mut load: Load) -> Load {
         if load.held_back != self.load.held_back {
-            let listeners = self.worker.settings.listeners.iter();
+            let listeners = self.shards[self.worker.position].settings().listeners.iter();
             let advertised = listeners.map(|listener| &*listener.advertise);
             if let Err(fault) = self.sockets.hold_back(load.held_back, advertised) {
                 warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
@@ -330,35 +384,31 @@ impl<'a> Turn<'a> {
                 load.held_back = 0;
             }
         }
-        self.proxy.set_load(load);
         self.load = load;
         let metrics = &self.worker.metrics;
         metrics.overload_refused.set(i64::from(load.loss));
         metrics.overload_unread.set(i64::from(load.held_back));
+        load
     }
 
-    /// Lets the others see what they wait for, and what went wrong here.
-    fn publish(&mut self) {
-        // Counting walks every transaction: for the drain only.
-        if self.draining {
-            self.worker
-                .shared
-                .set_pending(self.worker.position, self.proxy.pending());
-        }
-        let mut load = self.worker.shared.exchange(self.worker.position, self.proxy.load());
+    /// Takes note in this worker's own shard of how the turn went, and lets the others see what they go by and what went wrong here.
+    fn end_turn(&mut self, now: Now, note: impl FnOnce(&mut Proxy)) {
+        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        let mut held = shards[own].hold(now);
+        note(&mut held);
+        let mut load = self.worker.shared.exchange(own, held.load());
         if !self.can_hold_back {
             load.held_back = 0;
         }
         if load != self.load {
-            self.take_load(load);
+            let load = self.take_load(load);
+            held.set_load(load);
         }
+        drop(held);
         let dropped = self.sockets.dropped();
         if dropped > self.dropped {
             if self.dropped == 0 {
-                warn!(
-                    worker = self.worker.position,
-                    "a send queue is full; messages are dropped"
-                );
+                warn!(worker = own, "a send queue is full; messages are dropped");
             }
             self.worker.shared.count_dropped(dropped - self.dropped);
             self.dropped = dropped;

@@ -9,6 +9,7 @@ mod support;
 mod configuration;
 mod decide;
 mod import;
+mod output;
 mod serve;
 mod store;
 

@@ -151,3 +151,21 @@ fn the_demo_shows_every_rule_and_ends_by_itself() {
         "the demo leaves nothing behind"
     );
 }
+
+#[test]
+fn an_export_may_ask_for_all_days_that_can_be_written() {
+    let site = site();
+    let attempts =
+        "number,professional,at,outcome,source\n0612345678,acme,2023-06-06T10:30:00+02:00,no-answer,bpo-lyon\n";
+    expect(&import(&site, "attempts", attempts, &[]), 0);
+    let output = site.run(&[
+        "export",
+        "attempts",
+        "--professional",
+        "acme",
+        "--since=-262143-01-01",
+        "--until=+262142-12-31",
+    ]);
+    expect(&output, 0);
+    assert_eq!(stdout(&output).lines().count(), 2, "{}", stdout(&output));
+}

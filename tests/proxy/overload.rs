@@ -1,4 +1,5 @@
-//! More than can be carried: new calls are turned away cheaply, everything else is served, and neighbours that ask are told.
+//! More than can be carried, or a proxy that drains: new calls are turned away cheaply, everything else is served, and neighbours that
+//! ask are told.
 
 use std::time::Duration;
 
@@ -151,4 +152,85 @@ fn full_tables_turn_calls_away_until_a_quarter_is_free_again() {
     world.run(millis(1));
     assert_eq!(world.statuses(between).len(), 0, "still under way");
     world.run(seconds(10));
+}
+
+#[test]
+fn a_draining_proxy_takes_no_new_calls_and_ends_those_it_has() {
+    let mut world = World::new();
+    world.ends[TRUNK_A].script = crate::support::ua::Script::of(&[(10, 100), (50, 180), (3000, 200)]);
+    let first = world.call();
+    world.run(seconds(1));
+    world.proxy.drain();
+    assert_eq!(world.proxy.pending(), 1);
+    let second = world.call();
+    world.run(seconds(1));
+    let answer = world.ends[PBX].clients[second].answer();
+    assert_eq!(answer.status(), 503);
+    assert!(answer.first(Header::RetryAfter).is_some());
+    world.run(seconds(3));
+    assert_eq!(world.statuses(first), [200]);
+    assert_eq!(world.proxy.pending(), 0);
+    let call_id = world.call_id(first);
+    let bye = world.request(PBX, &call_id, "BYE");
+    world.run(seconds(1));
+    assert_eq!(world.statuses(bye), [200], "in-dialog requests still pass");
+    assert_eq!(world.gate.asked.len(), 1);
+    world.run_out_and_leave_nothing();
+}
+
+#[test]
+fn more_questions_than_may_wait_get_503_with_retry_after() {
+    let mut world = World::with(&Setup {
+        max_asks: 3,
+        ..Setup::default()
+    });
+    world.gate.after = seconds(5);
+    let clients: Vec<usize> = (0..5).map(|_| world.call()).collect();
+    world.run(seconds(1));
+    assert_eq!(world.gate.asked.len(), 3);
+    for &client in &clients[3..] {
+        let answer = world.ends[PBX].clients[client].answer();
+        assert_eq!(answer.status(), 503);
+        assert!(answer.first(Header::RetryAfter).is_some());
+    }
+    world.run(seconds(10));
+    for &client in &clients[..3] {
+        assert_eq!(world.statuses(client), [200]);
+    }
+    let next = world.call();
+    world.run(seconds(8));
+    assert_eq!(world.statuses(next), [200], "there is room again");
+    world.run_out_and_leave_nothing();
+}
+
+#[test]
+fn more_transactions_than_there_may_be_get_503_and_emergencies_and_byes_still_pass() {
+    let mut world = World::with(&Setup {
+        max_transactions: 4,
+        ..Setup::default()
+    });
+    let call_id = call_up(&mut world);
+    world.run(seconds(40));
+    world.ends[TRUNK_A].script = crate::support::ua::Script::of(&[(10, 100), (50, 180), (20_000, 200)]);
+    let mut clients: Vec<usize> = Vec::new();
+    for _ in 0..6 {
+        clients.push(world.call());
+        world.run(millis(100));
+    }
+    let refused = clients
+        .iter()
+        .filter(|&&client| world.statuses(client) == [503])
+        .count();
+    assert!(refused >= 2, "{refused} of six");
+    let answer = world.ends[PBX].clients[*clients.last().expect("calls")].answer();
+    assert!(answer.first(Header::RetryAfter).is_some());
+    let emergency = world.place(Invite {
+        callee: "112".into(),
+        ..Invite::default()
+    });
+    let bye = world.request(PBX, &call_id, "BYE");
+    world.run(seconds(25));
+    assert_eq!((world.statuses(emergency), world.statuses(bye)), (vec![200], vec![200]));
+    assert!(clients.iter().any(|&client| world.statuses(client) == [200]));
+    world.run_out_and_leave_nothing();
 }

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -31,28 +30,15 @@ enum Ends {
 impl Bridge {
     /// Towards a proxy, whose certificate is verified, showing one for the address that SIPp has.
     pub fn client(authority: &Authority, own: &Signed, proxy: SocketAddr) -> Self {
-        let (chain, key) = own.read();
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(authority.roots())
-            .with_client_auth_cert(chain, key)
-            .expect("a pair");
-        let bridge = Self::start("127.0.0.1", Ends::Client(TlsConnector::from(Arc::new(config))));
+        let connector = TlsConnector::from(authority.client(Some(own)));
+        let bridge = Self::start("127.0.0.1", Ends::Client(connector));
         bridge.lead(proxy);
         bridge
     }
 
     /// A trunk's side: shows this certificate. Leads nowhere until [`Bridge::lead`].
     pub fn server(ip: &str, own: &Signed) -> Self {
-        let (chain, key) = own.read();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a pair");
-        Self::start(ip, Ends::Server(TlsAcceptor::from(Arc::new(config))))
+        Self::start(ip, Ends::Server(TlsAcceptor::from(own.server())))
     }
 
     /// Where connections go from now on.

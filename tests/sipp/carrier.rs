@@ -6,7 +6,7 @@ use clapet::sip::Transport;
 use crate::link::Line;
 use crate::script::{SDP, Script, callee, caller};
 use crate::tool::tools;
-use crate::{answers, calls, fails, fails_at_once};
+use crate::{answers, calls, connected, fails, fails_at_once};
 
 const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
@@ -40,20 +40,8 @@ fn a_call_is_answered_and_hung_up_by_the_caller() {
 
 #[test]
 fn a_call_is_answered_and_hung_up_by_the_callee() {
-    let pbx = caller()
-        .invite("", SDP)
-        .may_receive(100)
-        .may_receive(180)
-        .establish(200)
-        .ack("")
-        .expect("BYE")
-        .answer_within(200, "", false);
-    let trunk = ringing()
-        .answer_with(200, "", SDP)
-        .expect("ACK")
-        .pause(100)
-        .request("BYE", "", "")
-        .receive(200);
+    let pbx = connected().expect_bye();
+    let trunk = ringing().pick_up().pause(100).hang_up();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 
@@ -65,17 +53,14 @@ fn early_media_reaches_the_caller() {
         .establish_where(183, &[("", "m=audio")])
         .receive(200)
         .ack("")
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     let trunk = callee()
         .expect_call()
         .answer(100)
         .answer_with(183, "", SDP)
         .pause(100)
-        .answer_with(200, "", SDP)
-        .expect("ACK")
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .pick_up()
+        .expect_bye();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 
@@ -89,8 +74,7 @@ fn a_reliable_183_is_acknowledged_by_prack() {
         .receive(200)
         .receive(200)
         .ack("")
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     let trunk = callee()
         .expect_call_where(&[("Supported", "100rel")])
         .answer(100)
@@ -100,8 +84,7 @@ fn a_reliable_183_is_acknowledged_by_prack() {
         .pause(100)
         .answer_call(200, "")
         .expect("ACK")
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .expect_bye();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 
@@ -123,22 +106,8 @@ fn a_number_that_is_not_there_is_told_to_the_caller_and_does_not_count() {
 
 #[test]
 fn a_call_is_cancelled_before_the_trunk_has_answered_at_all() {
-    let pbx = caller()
-        .invite("", SDP)
-        .receive(100)
-        .pause(50)
-        .hop("CANCEL")
-        .receive(200)
-        .receive(487)
-        .hop("ACK");
-    let trunk = callee()
-        .expect_call()
-        .pause(300)
-        .answer(100)
-        .expect("CANCEL")
-        .answer_cancel()
-        .answer_call(487, "")
-        .expect("ACK");
+    let pbx = caller().invite("", SDP).receive(100).pause(50).give_up();
+    let trunk = callee().expect_call().pause(300).answer(100).expect_cancel();
     over_each(&pbx, &[Some(trunk)], "cancelled", 3);
 }
 
@@ -149,20 +118,13 @@ fn a_call_is_cancelled_while_it_rings() {
         .may_receive(100)
         .receive(180)
         .pause(200)
-        .hop("CANCEL")
-        .receive(200)
-        .receive(487)
-        .hop("ACK");
-    let trunk = ringing()
-        .expect("CANCEL")
-        .answer_cancel()
-        .answer_call(487, "")
-        .expect("ACK");
+        .give_up();
+    let trunk = ringing().expect_cancel();
     over_each(&pbx, &[Some(trunk)], "cancelled", 3);
 }
 
 #[test]
-fn an_answer_that_crosses_the_cancel_makes_a_call_that_is_hung_up() {
+fn an_answer_that_crosses_the_cancel_makes_a_call_that_expect_bye() {
     let pbx = caller()
         .invite("", SDP)
         .may_receive(100)
@@ -172,34 +134,21 @@ fn an_answer_that_crosses_the_cancel_makes_a_call_that_is_hung_up() {
         .receive(200)
         .receive(200)
         .ack("")
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     let trunk = ringing()
         .expect("CANCEL")
         .answer_cancel()
         .answer_call(200, SDP)
         .expect("ACK")
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .expect_bye();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 
 /// re-INVITE (hold, and back), UPDATE, INFO and REFER with its NOTIFY, then BYE from the callee.
 fn within_a_call() -> (Script, Script) {
-    let pbx = caller()
-        .invite("", SDP)
-        .may_receive(100)
-        .may_receive(180)
-        .establish(200)
-        .ack("")
-        .request("INVITE", "", &hold())
-        .may_receive(100)
-        .receive(200)
-        .ack("")
-        .request("INVITE", "", SDP)
-        .may_receive(100)
-        .receive(200)
-        .ack("")
+    let pbx = connected()
+        .offer(&hold())
+        .offer(SDP)
         .request("UPDATE", "", SDP)
         .receive(200)
         .request("INFO", "", "")
@@ -212,17 +161,13 @@ fn within_a_call() -> (Script, Script) {
         .receive(202)
         .expect_where("NOTIFY", &[("Event", "refer")])
         .answer_within(200, "", false)
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .expect_bye();
     let trunk = ringing()
-        .answer_with(200, "", SDP)
-        .expect("ACK")
+        .pick_up()
         .expect_where("INVITE", &[("", "a=sendonly")])
-        .answer_within(200, SDP, true)
-        .expect("ACK")
+        .accept()
         .expect("INVITE")
-        .answer_within(200, SDP, true)
-        .expect("ACK")
+        .accept()
         .expect("UPDATE")
         .answer_within(200, SDP, false)
         .expect("INFO")
@@ -236,8 +181,7 @@ fn within_a_call() -> (Script, Script) {
             "",
         )
         .receive(200)
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     (pbx, trunk)
 }
 
@@ -257,31 +201,19 @@ fn a_call_changes_its_transport_on_the_way() {
 
 #[test]
 fn the_callee_may_hold_and_update_too() {
-    let pbx = caller()
-        .invite("", SDP)
-        .may_receive(100)
-        .may_receive(180)
-        .establish(200)
-        .ack("")
+    let pbx = connected()
         .expect_where("INVITE", &[("", "a=sendonly")])
-        .answer_within(200, SDP, true)
-        .expect("ACK")
+        .accept()
         .expect("UPDATE")
         .answer_within(200, SDP, false)
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .expect_bye();
     let trunk = ringing()
-        .answer_with(200, "", SDP)
-        .expect("ACK")
+        .pick_up()
         .pause(100)
-        .request("INVITE", "", &hold())
-        .may_receive(100)
-        .receive(200)
-        .ack("")
+        .offer(&hold())
         .request("UPDATE", "", SDP)
         .receive(200)
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 
@@ -293,15 +225,13 @@ fn a_late_offer_is_made_in_the_200_and_answered_in_the_ack() {
         .may_receive(180)
         .establish_where(200, &[("", "m=audio")])
         .ack(SDP)
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     let trunk = callee()
         .expect_call_where(&[("Content-Length", "^ *0$")])
         .answer(100)
         .answer_with(200, "", SDP)
         .expect_where("ACK", &[("", "m=audio")])
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .expect_bye();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 
@@ -319,8 +249,7 @@ fn a_trunk_that_asks_for_credentials_gets_them_in_the_same_attempt() {
         .may_receive(180)
         .establish(200)
         .ack("")
-        .request("BYE", "", "")
-        .receive(200);
+        .hang_up();
     let trunk = callee()
         .expect_call()
         .answer(100)
@@ -329,10 +258,8 @@ fn a_trunk_that_asks_for_credentials_gets_them_in_the_same_attempt() {
         .expect_call_where(&[("Proxy-Authorization", "username=.acme., realm=.carrier.")])
         .answer(100)
         .answer(180)
-        .answer_with(200, "", SDP)
-        .expect("ACK")
-        .expect("BYE")
-        .answer_within(200, "", false);
+        .pick_up()
+        .expect_bye();
     over_each(&pbx, &[Some(trunk)], "answered", 3);
 }
 

@@ -24,27 +24,23 @@ const TUESDAY: &str = "2023-06-06 08:30:00";
 const NPV: &str = "+33162001234";
 const CALLEE: &str = "0612345678";
 
+/// A call that is answered and acknowledged.
+fn connected() -> Script {
+    let invited = caller().invite("", SDP).may_receive(100).may_receive(180);
+    invited.establish(200).ack("")
+}
+
 /// A call that is answered and hung up by the caller, after so many milliseconds.
 fn calls(talk: u32) -> Script {
-    let answered = caller()
-        .invite("", SDP)
-        .may_receive(100)
-        .may_receive(180)
-        .establish(200)
-        .ack("");
     // RFC 4320: a BYE that is long on its way may get a 100.
-    answered
-        .pause(talk)
-        .request("BYE", "", "")
-        .may_receive(100)
-        .receive(200)
+    let hung_up = connected().pause(talk).request("BYE", "", "").may_receive(100);
+    hung_up.receive(200)
 }
 
 /// Rings, answers, is hung up.
 fn answers() -> Script {
     let rings = callee().expect_call().answer(100).answer(180).pause(100);
-    let answered = rings.answer_with(200, "", SDP).expect("ACK").expect("BYE");
-    answered.answer_within(200, "", false)
+    rings.pick_up().expect_bye()
 }
 
 /// A call that ends with that status.

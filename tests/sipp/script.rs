@@ -229,6 +229,43 @@ impl Script {
         self
     }
 
+    /// BYE, answered.
+    pub fn hang_up(self) -> Self {
+        self.request("BYE", "", "").receive(200)
+    }
+
+    /// The other side's BYE, answered.
+    pub fn expect_bye(self) -> Self {
+        self.expect("BYE").answer_within(200, "", false)
+    }
+
+    /// CANCEL, after which the call ends with 487.
+    pub fn give_up(self) -> Self {
+        self.hop("CANCEL").receive(200).receive(487).hop("ACK")
+    }
+
+    /// The caller's CANCEL, after which the call ends with 487.
+    pub fn expect_cancel(self) -> Self {
+        let cancelled = self.expect("CANCEL").answer_cancel();
+        cancelled.answer_call(487, "").expect("ACK")
+    }
+
+    /// The 200 to the INVITE that came last and opens the call, acknowledged.
+    pub fn pick_up(self) -> Self {
+        self.answer_with(200, "", SDP).expect("ACK")
+    }
+
+    /// A re-INVITE with this offer, accepted by the other side.
+    pub fn offer(self, body: &str) -> Self {
+        let offered = self.request("INVITE", "", body).may_receive(100);
+        offered.receive(200).ack("")
+    }
+
+    /// The 200 to a re-INVITE, acknowledged.
+    pub fn accept(self) -> Self {
+        self.answer_within(200, SDP, true).expect("ACK")
+    }
+
     /// The INVITE that opens the call: what answers and requests of the callee's need of it is kept.
     pub fn expect_call(self) -> Self {
         self.expect_call_where(&[])

@@ -35,8 +35,7 @@ fn storm(tools: &Tools, seed: u64) {
             .expect_call()
             .answer_with(200, "", SDP)
             .may_expect_ack()
-            .expect("BYE")
-            .answer_within(200, "", false)
+            .expect_bye()
             .linger(20_000),
         NPV,
         CALLEE,

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A certification authority.
 pub struct Authority {
@@ -55,10 +56,22 @@ impl Authority {
         signed
     }
 
-    pub fn roots(&self) -> RootCertStore {
+    /// A client that believes whom this authority signed, with a certificate or without.
+    pub fn client(&self, own: Option<&Signed>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("an authority");
-        roots
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots);
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let (chain, key) = own.read();
+                builder.with_client_auth_cert(chain, key).expect("a pair")
+            }
+        };
+        Arc::new(config)
     }
 
     /// `[sip.tls]` of a proxy called `proxy.example` that believes whom this authority signed.
@@ -74,7 +87,19 @@ impl Authority {
 }
 
 impl Signed {
-    pub fn read(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    /// A server that shows it and asks its clients for none.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let (chain, key) = self.read();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a pair");
+        Arc::new(config)
+    }
+
+    fn read(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let certificate = CertificateDer::from_pem_file(&self.certificate).expect("a certificate");
         (
             vec![certificate],

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::seed::Rng;
 
-/// How a link towards one address behaves.
+/// How every link behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     /// In a thousand.
@@ -44,7 +44,6 @@ pub enum Down {
 pub struct Network {
     rng: Rng,
     link: Link,
-    links: HashMap<SocketAddr, Link>,
     down: HashMap<SocketAddr, Down>,
     lost: HashMap<(SocketAddr, Vec<u8>), u8>,
 }
@@ -54,15 +53,9 @@ impl Network {
         Self {
             rng: Rng::new(seed),
             link,
-            links: HashMap::new(),
             down: HashMap::new(),
             lost: HashMap::new(),
         }
-    }
-
-    /// Another behaviour towards one address.
-    pub fn set_link(&mut self, to: SocketAddr, link: Link) {
-        self.links.insert(to, link);
     }
 
     pub fn set_down(&mut self, address: SocketAddr, down: Down) {
@@ -79,7 +72,7 @@ impl Network {
 
     /// After which delays the copies of a datagram arrive: none where it is lost.
     pub fn fate(&mut self, to: SocketAddr, bytes: &[u8]) -> Vec<Duration> {
-        let link = self.links.get(&to).copied().unwrap_or(self.link);
+        let link = self.link;
         if self.rng.chance(link.loss) {
             let lost = self.lost.entry((to, bytes.to_vec())).or_default();
             if *lost < LOST_COPIES {
@@ -88,11 +81,11 @@ impl Network {
             }
         }
         let copies = if self.rng.chance(link.duplication) { 2 } else { 1 };
-        (0..copies).map(|_| self.delay(link)).collect()
+        (0..copies).map(|_| self.delay()).collect()
     }
 
-    fn delay(&mut self, link: Link) -> Duration {
-        let (shortest, longest) = link.delay;
+    fn delay(&mut self) -> Duration {
+        let (shortest, longest) = self.link.delay;
         Duration::from_millis(shortest + self.rng.below(longest - shortest + 1))
     }
 }

@@ -54,7 +54,7 @@ impl Core {
     }
 
     fn append_deferred(&self, page: &mut Page, deferred: &Deferred) -> bool {
-        match self.append(Class::Binding, vec![deferred.draft.clone()]) {
+        match self.append(Class::Outcome, vec![deferred.draft.clone()]) {
             Ok(pending) => {
                 page.sequence = pending.first;
                 number_mark(self, page, deferred, pending.first);

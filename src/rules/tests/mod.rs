@@ -156,7 +156,9 @@ impl Case {
     }
 
     fn relies(&self, now: &str) -> Option<usize> {
-        examine(&self.attempt, &self.facts(), &Law::embedded(), at(now)).1
+        let law = Law::embedded();
+        let reach = Reach::of(&self.attempt, &law.plan);
+        examine(&self.attempt, reach, &self.facts(), &law, at(now)).1
     }
 }
 

@@ -156,7 +156,7 @@ impl<'a> Edit<'a> {
             writer.replace(start, end, |out| push_text(out, uri));
         }
         let spans = &self.message.headers;
-        let present = spans.iter().fold(0, |mask, span| mask | span.header.bit());
+        let present = self.message.present;
         let after_vias = spans
             .iter()
             .position(|span| span.header != Header::Via)

@@ -24,6 +24,15 @@ const CLASSES: [u8; 256] = {
         if is_one_of(it, b"\"<(") {
             classes[byte] |= OPENS;
         }
+        if it == b';' {
+            classes[byte] |= SEMICOLON;
+        }
+        if it == b',' {
+            classes[byte] |= COMMA;
+        }
+        if classes[byte] & IN_URI != 0 && !is_one_of(it, b"@:;?") {
+            classes[byte] |= IN_PIECE;
+        }
         byte += 1;
     }
     classes
@@ -50,14 +59,42 @@ pub(super) const IN_URI: u8 = 4;
 const IN_PARAM: u8 = 8;
 /// Opens something that a separator may stand in.
 const OPENS: u8 = 16;
+/// The separators themselves.
+const SEMICOLON: u8 = 32;
+const COMMA: u8 = 64;
+/// What may stand in a URI and separates none of its pieces.
+pub(super) const IN_PIECE: u8 = 128;
 
 fn class(byte: u8) -> u8 {
     CLASSES[usize::from(byte)]
 }
 
-/// Are all bytes of that class?
+/// Are all bytes of that class? Eight are asked at once, since nearly always they are.
 pub(super) fn all(text: &[u8], of: u8) -> bool {
-    text.iter().all(|&byte| class(byte) & of != 0)
+    let (eights, rest) = text.as_chunks::<8>();
+    let together = |bytes: &[u8]| bytes.iter().fold(of, |all, &byte| all & class(byte)) != 0;
+    eights.iter().all(|eight| together(eight)) && together(rest)
+}
+
+/// How many bytes of that class the text begins with.
+pub(super) fn run(text: &[u8], of: u8) -> usize {
+    let (eights, rest) = text.as_chunks::<8>();
+    let together = |bytes: &[u8; 8]| bytes.iter().fold(of, |all, &byte| all & class(byte)) != 0;
+    let whole = eights.iter().take_while(|eight| together(eight)).count();
+    let near = eights.get(whole).map_or(rest, |eight| &eight[..]);
+    whole * 8 + near.iter().take_while(|&&byte| class(byte) & of != 0).count()
+}
+
+/// Where a byte of one of these classes first stands. Eight are asked at once, since mostly none is.
+fn first(text: &[u8], of: u8) -> Option<usize> {
+    let (eights, rest) = text.as_chunks::<8>();
+    let any = |bytes: &[u8; 8]| bytes.iter().fold(0, |any, &byte| any | class(byte)) & of != 0;
+    let (from, near) = match eights.iter().position(any) {
+        Some(eight) => (eight * 8, &eights[eight][..]),
+        None => (eights.len() * 8, rest),
+    };
+    let found = near.iter().position(|&byte| class(byte) & of != 0)?;
+    Some(from + found)
 }
 
 /// SP, HTAB, and the line ends of a folded value (RFC 3261 §25.1, LWS).
@@ -67,17 +104,36 @@ pub(super) fn is_lws(byte: u8) -> bool {
 
 /// Without the LWS around it.
 pub(super) fn trim(text: &str) -> &str {
-    let bytes = text.as_bytes();
-    let Some(last) = bytes.iter().rposition(|&byte| !is_lws(byte)) else {
-        return "";
-    };
-    let first = bytes.iter().position(|&byte| !is_lws(byte)).unwrap_or_default();
-    &text[first..=last]
+    let (start, end) = trimmed(text.as_bytes());
+    &text[start..end]
 }
 
-/// Where a byte first stands in a short text.
+/// Where the text without the LWS around it lies; its end twice, for one of nothing else.
+pub(super) fn trimmed(text: &[u8]) -> (usize, usize) {
+    let start = text.iter().position(|&byte| !is_lws(byte)).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .rposition(|&byte| !is_lws(byte))
+        .map_or(start, |last| last + 1);
+    (start, end)
+}
+
+/// Where a byte first stands in a short text, for which the search of `memchr` takes longer to begin than this to end.
 pub(super) fn find(text: &str, wanted: u8) -> Option<usize> {
-    text.bytes().position(|byte| byte == wanted)
+    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let pattern = u64::from_le_bytes([wanted; 8]);
+    let (eights, rest) = text.as_bytes().as_chunks::<8>();
+    for (at, eight) in eights.iter().enumerate() {
+        // A byte that is zero here is the wanted one; of these the lowest mark is exact.
+        let differs = u64::from_le_bytes(*eight) ^ pattern;
+        let marks = differs.wrapping_sub(LOW) & !differs & HIGH;
+        if marks != 0 {
+            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let found = rest.iter().position(|&byte| byte == wanted)?;
+    Some(eights.len() * 8 + found)
 }
 
 /// What stands before and after the first `at`, an ASCII character; all and nothing where there is none.
@@ -114,8 +170,12 @@ fn without_quotes(value: &str) -> &str {
 
 /// A whole number of decimal digits alone; `None` where anything else stands or it does not fit.
 pub(super) fn digits(text: &str) -> Option<u64> {
-    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    good.then(|| text.parse().ok()).flatten()
+    let number = text.bytes().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        let number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        (digit < 10).then_some(number)
+    })?;
+    (!text.is_empty()).then_some(number)
 }
 
 /// One `;name[=value]`.
@@ -225,28 +285,24 @@ impl Iterator for Values<'_> {
 
     fn next(&mut self) -> Option<(usize, usize)> {
         let text = self.text.get(self.at..)?;
-        let end = end_of_item(text, b',');
-        let item = &text.as_bytes()[..end];
-        let skipped = item.iter().position(|&byte| !is_lws(byte)).unwrap_or(end);
-        let length = item
-            .iter()
-            .rposition(|&byte| !is_lws(byte))
-            .map_or(skipped, |last| last + 1);
+        // Most headers hold one value and no comma anywhere.
+        let end = match memchr::memchr(b',', text.as_bytes()) {
+            Some(_) => end_of_item(text, b','),
+            None => text.len(),
+        };
+        let (start, stop) = trimmed(&text.as_bytes()[..end]);
         let at = self.at;
         self.at += end + 1;
-        Some((at + skipped, at + length))
+        Some((at + start, at + stop))
     }
 }
 
-/// Where the first `separator` outside quotes, angle brackets and comments stands, or the end. What is opened and never closed
+/// Where the first `separator`, a semicolon or comma, outside quotes, angle brackets and comments stands, or the end. What is opened and never closed
 /// runs to the end: the value is then malformed as a whole, rather than cut at a comma that may be part of it.
 fn end_of_item(text: &str, separator: u8) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(plain) = bytes[at..]
-        .iter()
-        .position(|&byte| byte == separator || class(byte) & OPENS != 0)
-    {
+    while let Some(plain) = first(&bytes[at..], OPENS | class(separator) & (SEMICOLON | COMMA)) {
         at += plain;
         let byte = bytes[at];
         at += 1;

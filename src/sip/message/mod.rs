@@ -125,6 +125,8 @@ pub struct Message {
     pub(super) raw: Bytes,
     pub(super) start: StartSpans,
     pub(super) headers: Vec<HeaderSpan>,
+    /// Kinds of header that there are, by [`Header::bit`]: most questions are about one that there is none of.
+    present: u32,
     /// Start line and headers, where they are UTF-8 as a whole.
     head: Option<ByteString>,
     /// `None`: not well-formed, so that every piece is looked for anew.
@@ -227,10 +229,17 @@ impl Message {
 
     /// Raw value of the first header of that kind.
     pub fn first(&self, header: Header) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|span| span.header == header)
-            .map(|span| self.value(span))
+        self.of(header).next().map(|span| self.value(span))
+    }
+
+    /// The spans of that kind, in order.
+    pub fn of(&self, header: Header) -> impl Iterator<Item = &HeaderSpan> {
+        let all = if self.present & header.bit() == 0 {
+            &[]
+        } else {
+            self.headers.as_slice()
+        };
+        all.iter().filter(move |span| span.header == header)
     }
 
     /// Raw value of the first header with that name (case-insensitive, compact form or long), for configured trusted headers.
@@ -243,10 +252,7 @@ impl Message {
 
     /// Comma-separated values of all headers of that kind, in order; commas in quotes and angle brackets do not split.
     pub fn values(&self, header: Header) -> impl Iterator<Item = &str> {
-        self.headers
-            .iter()
-            .filter(move |span| span.header == header)
-            .flat_map(|span| split_values(self.value(span)))
+        self.of(header).flat_map(|span| split_values(self.value(span)))
     }
 
     /// Topmost Via.
@@ -370,18 +376,16 @@ impl Message {
         self.raw.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    /// Empty where it is not UTF-8.
     fn text(&self, span: (u32, u32)) -> &str {
-        match &self.head {
-            Some(head) => head.get(span.0 as usize..span.1 as usize).unwrap_or_default(),
-            None => std::str::from_utf8(self.bytes(span)).unwrap_or_default(),
-        }
+        self.utf8(span).unwrap_or_default()
     }
 
-    /// The text of a span's value; `None` where it is not UTF-8.
-    fn utf8(&self, span: &HeaderSpan) -> Option<&str> {
+    /// `None` where it is not UTF-8.
+    fn utf8(&self, span: (u32, u32)) -> Option<&str> {
         match &self.head {
-            Some(head) => head.get(span.value_start as usize..span.value_end as usize),
-            None => std::str::from_utf8(self.value_bytes(span)).ok(),
+            Some(head) => head.get(span.0 as usize..span.1 as usize),
+            None => std::str::from_utf8(self.bytes(span)).ok(),
         }
     }
 

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 
-use super::lex::{digits, is_lws, split_values, trim};
+use super::lex::{digits, is_lws, split_values, trim, trimmed};
 use super::names::is_token;
 use super::typed::ViaParams;
 use super::{CSeq, Header, HeaderSpan, Message, Method, NameAddr, Uri, Via};
@@ -167,6 +167,7 @@ pub(super) fn parse(mut raw: Bytes, limits: &Limits) -> Result<Message, ParseErr
     let mut message = Message {
         start,
         headers: read.headers,
+        present: read.present,
         // Whether it is text is asked once here, and not of each piece again.
         head: ByteString::try_from(raw.slice(..read.body_start as usize)).ok(),
         body_start: read.body_start,
@@ -310,6 +311,7 @@ fn is_version(version: &[u8]) -> bool {
 /// What [`read_headers`] found: all of them where there is no fault.
 struct ReadHeaders {
     headers: Vec<HeaderSpan>,
+    present: u32,
     body_start: u32,
     fault: Option<ParseCause>,
 }
@@ -319,6 +321,7 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
     let lines = memchr::memchr_iter(b'\n', &raw[from..]).count();
     let mut read = ReadHeaders {
         headers: Vec::with_capacity(lines.min(limits.headers)),
+        present: 0,
         body_start: offset(raw.len()),
         fault: None,
     };
@@ -346,6 +349,7 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
         } else if bare_cr {
             Some(ParseCause::HeaderLine)
         } else if let Some(span) = read_header(raw, at, line) {
+            read.present |= span.header.bit();
             read.headers.push(span);
             None
         } else {
@@ -364,21 +368,18 @@ fn read_header(raw: &[u8], at: usize, line: Line) -> Option<HeaderSpan> {
     let text = &raw[at..line.end];
     let colon = memchr::memchr(b':', text)?;
     let name = text[..colon].trim_ascii_end();
-    if !is_token(name) {
+    let header = Header::from_name(name);
+    // The names that we know are tokens.
+    if header == Header::Other && !is_token(name) {
         return None;
     }
-    let value = &text[colon + 1..];
-    let skipped = value.iter().take_while(|&&byte| is_lws(byte)).count();
-    let length = value
-        .iter()
-        .rposition(|&byte| !is_lws(byte))
-        .map_or(skipped, |last| last + 1);
+    let (start, end) = trimmed(&text[colon + 1..]);
     Some(HeaderSpan {
-        header: Header::from_name(name),
+        header,
         start: offset(at),
         name_len: u16::try_from(name.len()).ok()?,
-        value_start: offset(at + colon + 1 + skipped),
-        value_end: offset(at + colon + 1 + length),
+        value_start: offset(at + colon + 1 + start),
+        value_end: offset(at + colon + 1 + end),
         end: offset(line.next),
     })
 }
@@ -426,7 +427,9 @@ fn check(message: &Message, limits: &Limits) -> Result<Checked, ParseCause> {
             return Err(ParseCause::Duplicate(header));
         }
         seen |= header.bit();
-        let value = message.utf8(span).ok_or(ParseCause::Encoding)?;
+        let value = message
+            .utf8((span.value_start, span.value_end))
+            .ok_or(ParseCause::Encoding)?;
         let good = match header {
             Header::Via => check_vias(value, &mut vias, limits, |via, params| {
                 marks.branch = span_of(params.branch);

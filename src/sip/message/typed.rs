@@ -184,11 +184,9 @@ impl<'a> CSeq<'a> {
         let (number, name) = value.split_at(value.bytes().position(is_lws)?);
         let number = u32::try_from(digits(number)?).ok().filter(|&number| number < 1 << 31)?;
         let name = trim(name);
-        is_token(name.as_bytes()).then(|| Self {
-            number,
-            method: Method::from_name(name),
-            name,
-        })
+        let method = Method::from_name(name);
+        // The names that we know are tokens.
+        (method != Method::Other || is_token(name.as_bytes())).then_some(Self { number, method, name })
     }
 }
 

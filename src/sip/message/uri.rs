@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lex::{HOST, IN_URI, all, cut, digits, find, split_once, trim};
+use super::lex::{HOST, IN_PIECE, IN_URI, all, cut, digits, find, run, split_once, trim};
 use crate::sip::Transport;
 
 /// Host and port; the host may be a name, IPv4, or IPv6 in brackets.
@@ -16,6 +16,28 @@ pub struct HostPort<'a> {
 impl<'a> HostPort<'a> {
     /// Parses `host [":" port]`; white space is allowed around the colon, as in a Via.
     pub fn parse(text: &'a str) -> Option<Self> {
+        match Self::usual(text) {
+            Some((host_port, "")) => Some(host_port),
+            _ => Self::in_full(text),
+        }
+    }
+
+    /// What nearly all are, in one pass: a name or IPv4 address, with a port or without, no white space. And what follows it.
+    fn usual(text: &'a str) -> Option<(Self, &'a str)> {
+        let (host, rest) = text.split_at(run(text.as_bytes(), HOST));
+        if host.is_empty() {
+            return None;
+        }
+        let Some(after) = rest.strip_prefix(':') else {
+            return Some((Self { host, port: None }, rest));
+        };
+        let length = after.bytes().take_while(u8::is_ascii_digit).count();
+        let (port, rest) = after.split_at(length);
+        let port = Some(u16::try_from(digits(port)?).ok()?);
+        Some((Self { host, port }, rest))
+    }
+
+    fn in_full(text: &'a str) -> Option<Self> {
         let (host, rest) = if text.starts_with('[') {
             text.split_at(find(text, b']')? + 1)
         } else {
@@ -79,13 +101,38 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Parses; `None` where no URI.
     pub fn parse(text: &'a str) -> Option<Self> {
+        Self::usual(text).or_else(|| Self::in_full(text))
+    }
+
+    /// What nearly all are, in one pass: `sip:user@host`, with a port and parameters or without.
+    fn usual(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text
+            .split_at_checked("sip".len())
+            .filter(|(scheme, _)| *scheme == "sip")?;
+        let rest = rest.strip_prefix(':')?;
+        let (user, rest) = rest.split_at(run(rest.as_bytes(), IN_PIECE));
+        let (host_port, rest) = HostPort::usual(rest.strip_prefix('@').filter(|_| !user.is_empty())?)?;
+        let params = match rest.strip_prefix(';') {
+            None if rest.is_empty() => "",
+            // No second `@`, and no headers.
+            Some(params) if all(params.as_bytes(), IN_URI) && find(params, b'@').or(find(params, b'?')).is_none() => {
+                params
+            }
+            _ => return None,
+        };
+        Some(Self {
+            raw: text,
+            scheme,
+            user: Some(user),
+            host_port: Some(host_port),
+            params,
+            headers: "",
+        })
+    }
+
+    fn in_full(text: &'a str) -> Option<Self> {
         let (scheme, rest) = split_once(text, b':')?;
-        let mut letters = scheme.bytes();
-        let good = letters.next()?.is_ascii_alphabetic()
-            && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-            && !rest.is_empty()
-            && all(rest.as_bytes(), IN_URI);
-        if !good {
+        if rest.is_empty() || !all(rest.as_bytes(), IN_URI) {
             return None;
         }
         let bare = Self {
@@ -111,7 +158,10 @@ impl<'a> Uri<'a> {
                 ..bare
             })
         } else {
-            Some(bare)
+            let mut letters = scheme.bytes();
+            let good = letters.next()?.is_ascii_alphabetic()
+                && letters.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+            good.then_some(bare)
         }
     }
 
@@ -337,6 +387,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_usual_is_read_as_in_full(text in "(sip|sips|SIP|tel)?:?[a1+]{0,10}[@;:? ]?[a1.]{0,12}[:\\[ ]?[0-9]{0,6}[;?@]?[a=@?;,]{0,4}") {
+            if let Some(usual) = Uri::usual(&text) {
+                prop_assert_eq!(Some(usual), Uri::in_full(&text));
+            }
+            if let Some((usual, "")) = HostPort::usual(&text) {
+                prop_assert_eq!(Some(usual), HostPort::in_full(&text));
+            }
+        }
+
         #[test]
         fn a_uri_put_together_is_taken_apart(user in "[a-z0-9+;=%]{1,12}", host in "[a-z0-9.-]{1,12}", port in any::<u16>(), value in "[a-z0-9]{1,5}") {
             let text = format!("sip:{user}@{host}:{port};p={value}");

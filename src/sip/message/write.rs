@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::{BufMut, BytesMut};
 
 use super::lex::Params;
+use super::parse::Marks;
 use super::{Message, Via};
 
 /// Copies a message and lets changes in, in ascending order of position.
@@ -95,32 +96,23 @@ fn push_ip(out: &mut BytesMut, address: IpAddr) {
 
 /// As [`push_received`], for the topmost Via value of a message whose pieces are known: only what is new is written.
 pub(super) fn push_topmost(out: &mut BytesMut, message: &Message, value: &str, source: SocketAddr) {
-    let Some(marks) = message.marks.filter(|marks| !marks.odd && !value.ends_with(';')) else {
+    let (begin, end) = message.span_of(value);
+    let usual = |marks: &Marks| !marks.odd && !value.ends_with(';') && (begin..end).contains(&marks.sent_by_host.0);
+    let Some(marks) = message.marks.filter(usual) else {
         return push_received(out, value, source);
     };
     let address = source.ip().to_canonical();
-    let asks = marks.rport.1 != 0;
-    let begin = message.span_of(value).0;
-    let inside = |at: u32| {
-        at.checked_sub(begin)
-            .map(|at| at as usize)
-            .filter(|at| *at <= value.len())
-    };
-    let (Some(from), Some(to)) = (inside(marks.rport.0.max(begin)), inside(marks.rport.1.max(begin))) else {
-        return push_received(out, value, source);
-    };
-    let same = || message.sent_by().and_then(|host| host.ip()).map(|ip| ip.to_canonical()) == Some(address);
-    if !asks && same() {
-        out.put_slice(value.as_bytes());
-        return;
-    }
-    if asks {
-        out.put_slice(&value.as_bytes()[..from]);
+    let (from, to) = marks.rport;
+    if to != 0 {
+        out.put_slice(message.bytes((begin, from)));
         out.put_slice(b"rport=");
         push_decimal(out, u64::from(source.port()));
-        out.put_slice(&value.as_bytes()[to..]);
+        out.put_slice(message.bytes((to, end)));
     } else {
         out.put_slice(value.as_bytes());
+        if message.sent_by().and_then(|host| host.ip()).map(|ip| ip.to_canonical()) == Some(address) {
+            return;
+        }
     }
     out.put_slice(b";received=");
     push_ip(out, address);

@@ -10,7 +10,7 @@ use super::choose;
 use super::context::{Asked, Context, ContextId, Server};
 use super::counters::Shed;
 use super::forward::must_be_secure;
-use super::keys::Use;
+use super::keys::Stamp;
 use super::outcome::Settlement;
 use super::question;
 use super::refuse::{Arrival, is_ours};
@@ -19,7 +19,7 @@ use crate::gate::{Question, SourceIndex};
 use crate::numbering::Number;
 use crate::rules::{Callee, Reason};
 use crate::sip::Now;
-use crate::sip::message::{Header, Message, Method, Snippet, Uri};
+use crate::sip::message::{Header, Message, Method, Snippet, Uri, Via};
 use crate::sip::peer::{Peer, TrunkIndex};
 
 /// Why a request goes no further (RFC 3261 §16.3).
@@ -75,8 +75,7 @@ impl Proxy {
         if unjudged && source.canvasses {
             return self.core.reply(&arrival, 405, &[("Allow", ALLOW)]);
         }
-        let loop_hash = self.loop_hash(message, arrival.peer);
-        if let Err(fault) = self.check(message, loop_hash, emergency) {
+        if let Err(fault) = self.check(message, arrival.peer, emergency) {
             return self.reject(now, &arrival, &fault);
         }
         let asks_are_full = self.core.asks.len() >= self.core.settings.max_asks;
@@ -99,7 +98,7 @@ impl Proxy {
         let question = is_invite.then(|| question::question(plan, message, callee, index, &source.trusted, call));
         let trunks = self.trunks(now, message, &source.trunks, emergency);
         let judged = question.is_some() && !emergency;
-        let id = self.open(arrival, loop_hash, trunks, emergency);
+        let id = self.open(arrival, trunks, emergency);
         if let Some(context) = self.contexts.get_mut(id) {
             context.held = held;
         }
@@ -150,8 +149,7 @@ impl Proxy {
         if message.method() == Method::Options && self.is_for_us(message) {
             return self.answer_options(&arrival);
         }
-        let loop_hash = self.loop_hash(message, arrival.peer);
-        if let Err(fault) = self.check(message, loop_hash, false) {
+        if let Err(fault) = self.check(message, arrival.peer, false) {
             return self.reject(now, &arrival, &fault);
         }
         let source = match question::callee(plan, message.request_uri()) {
@@ -170,7 +168,7 @@ impl Proxy {
         if self.is_full(is_invite, false) || (is_invite && self.draining) {
             return self.core.refuse_overloaded(&arrival);
         }
-        let id = self.open(arrival, loop_hash, SmallVec::new(), false);
+        let id = self.open(arrival, SmallVec::new(), false);
         self.trying(now, id);
         if let Some(context) = self.contexts.get_mut(id) {
             let places = choose::places(target, found, &mut self.core.chance);
@@ -197,8 +195,7 @@ impl Proxy {
         if !emergency {
             return self.refuse_stranger(&arrival);
         }
-        let loop_hash = self.loop_hash(message, arrival.peer);
-        if let Err(fault) = self.check(message, loop_hash, true) {
+        if let Err(fault) = self.check(message, arrival.peer, true) {
             return self.reject(now, &arrival, &fault);
         }
         if self.is_full(true, true) {
@@ -208,20 +205,14 @@ impl Proxy {
             .counters
             .invite("unknown", "allow", Reason::ExemptEmergency.code());
         let trunks = self.trunks(now, message, &[], true);
-        let id = self.open(arrival, loop_hash, trunks, true);
+        let id = self.open(arrival, trunks, true);
         self.trying(now, id);
         self.start(now, id);
         self.finish(id, now);
     }
 
     /// Keeps a request.
-    pub(super) fn open(
-        &mut self,
-        arrival: Arrival,
-        loop_hash: u64,
-        trunks: SmallVec<[TrunkIndex; 4]>,
-        emergency: bool,
-    ) -> ContextId {
+    pub(super) fn open(&mut self, arrival: Arrival, trunks: SmallVec<[TrunkIndex; 4]>, emergency: bool) -> ContextId {
         let key = arrival.key;
         let method = arrival.message.method();
         let routed = self.routed.clone();
@@ -248,7 +239,6 @@ impl Proxy {
             settlement: Settlement::default(),
             valid_until: None,
             best: None,
-            loop_hash,
             holds_until: None,
             held: None,
             armed: None,
@@ -297,7 +287,7 @@ impl Proxy {
     }
 
     /// RFC 3261 §16.3: what is wrong with a request before it is routed.
-    pub(super) fn check(&self, message: &Message, loop_hash: u64, emergency: bool) -> Result<(), Fault> {
+    pub(super) fn check(&self, message: &Message, peer: Peer, emergency: bool) -> Result<(), Fault> {
         let fault = |status, cause, at| {
             Err(Fault {
                 status,
@@ -306,13 +296,12 @@ impl Proxy {
                 header: None,
             })
         };
-        let known = Uri::parse(message.request_uri()).is_some_and(|uri| {
-            ["sip", "sips", "tel"]
-                .iter()
-                .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme))
-                || uri.is_emergency_service()
-        });
-        if !known {
+        let uri = message.request_uri();
+        let scheme = uri.split(':').next().unwrap_or_default();
+        let routed = ["sip", "sips", "tel"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known));
+        if !routed && !Uri::parse(uri).is_some_and(|uri| uri.is_emergency_service()) {
             return fault(416, "uri-scheme", "");
         }
         if message.max_forwards() == Some(0) {
@@ -325,11 +314,13 @@ impl Proxy {
         {
             return fault(440, "max-breadth", "Max-Breadth");
         }
+        let keys = &self.core.keys;
         let looped = message
             .values(Header::Via)
-            .filter_map(crate::sip::message::Via::parse)
-            .filter_map(|via| super::keys::Stamp::parse(via.branch()?))
-            .any(|stamp| stamp.loop_hash == loop_hash && self.core.keys.is_ours(&stamp, message));
+            // Shorter than a branch of ours.
+            .filter(|value| value.len() > Stamp::LENGTH)
+            .filter_map(|value| Stamp::parse(Via::parse(value)?.branch()?))
+            .any(|stamp| stamp.loop_hash == keys.loop_hash(message, peer) && keys.is_ours(&stamp, message));
         if looped {
             return fault(482, "loop", "Via");
         }
@@ -350,29 +341,6 @@ impl Proxy {
         self.core.note_fault(now, arrival.flow.remote, fault.at, fault.cause);
         let header: Option<Snippet<'_>> = fault.header.as_ref().map(|(name, value)| (*name, value.as_str()));
         self.core.reply(arrival, fault.status, header.as_slice());
-    }
-
-    /// What the routing is taken from (RFC 5393 §4.2): the same again is a loop, another way through us is a spiral.
-    pub(super) fn loop_hash(&self, message: &Message, peer: Peer) -> u64 {
-        let side = match peer {
-            Peer::Source(_) => b"s",
-            Peer::Trunk(_) => b"t",
-            Peer::Unknown => b"u",
-        };
-        let fields = self
-            .core
-            .keys
-            .fields(Use::Loop)
-            .add(side)
-            .add(message.request_uri().as_bytes())
-            .add(message.from_tag().as_bytes())
-            .add(message.to_tag().as_bytes())
-            .add(message.call_id().as_bytes())
-            .add(&message.cseq_number().to_le_bytes());
-        message
-            .values(Header::Route)
-            .fold(fields, |fields, route| fields.add(route.as_bytes()))
-            .short()
     }
 
     /// Too many transactions. New calls stop first, so that calls in progress can end; emergency calls last.

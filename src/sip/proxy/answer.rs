@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::context::{Context, Final, Server};
 use super::core::Core;
 use super::counters::Kind;
+use super::overload::may_offer_control;
 use super::{health, outcome};
 use crate::ledger::Outcome;
 use crate::sip::Now;
@@ -236,8 +237,10 @@ impl Core {
     /// A response without our Via.
     pub(super) fn upstream(&mut self, response: &Message) -> Bytes {
         let bytes = Edit::new(response).pop_value(Header::Via).write(&mut self.scratch);
-        let next = response.values(Header::Via).nth(1);
-        let next = next.filter(|next| memchr::memmem::find(next.as_bytes(), b"oc").is_some());
+        let next = response
+            .values(Header::Via)
+            .nth(1)
+            .filter(|next| may_offer_control(next));
         self.with_feedback(next.and_then(Via::parse), bytes)
     }
 

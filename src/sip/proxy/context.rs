@@ -64,7 +64,6 @@ pub(super) struct Context {
     pub(super) valid_until: Option<DateTime<Utc>>,
     /// The best final response so far of branches that have ended: what is sent if no other does better.
     pub(super) best: Option<Final>,
-    pub(super) loop_hash: u64,
     /// Until when a retransmission must find the verdict.
     pub(super) holds_until: Option<Instant>,
     pub(super) armed: Option<Instant>,

@@ -154,12 +154,13 @@ impl Core {
     /// Sends the request on and waits for what comes of it.
     pub(super) fn send_branch(&mut self, context: &mut Context, now: Now, onward: &Onward<'_>) {
         let unique = self.unique();
+        let loop_hash = self.keys.loop_hash(&context.request, context.peer);
         let mut flow = onward.flow;
-        let mut request = self.forwarded(&context.request, context.flow, onward, unique, context.loop_hash);
+        let mut request = self.forwarded(&context.request, context.flow, onward, unique, loop_hash);
         if let Some(over_tcp) = self.over_tcp(context, flow, request.len()) {
             flow = over_tcp;
             let onward = Onward { flow, ..*onward };
-            request = self.forwarded(&context.request, context.flow, &onward, unique, context.loop_hash);
+            request = self.forwarded(&context.request, context.flow, &onward, unique, loop_hash);
         }
         if let Some(reservation) = &context.settlement.reservation
             && let Some(trunk) = onward.trunk

@@ -35,8 +35,7 @@ impl Proxy {
                 _ => self.core.reply(&arrival, 481, &[]),
             };
         };
-        let loop_hash = self.loop_hash(&arrival.message, arrival.peer);
-        if let Err(fault) = self.check(&arrival.message, loop_hash, false) {
+        if let Err(fault) = self.check(&arrival.message, arrival.peer, false) {
             return self.reject(now, &arrival, &fault);
         }
         if self.is_full(false, false) {
@@ -48,7 +47,7 @@ impl Proxy {
         };
         self.core.note_in_dialog(&arrival.message, now.mono);
         let peer = arrival.peer;
-        let id = self.open(arrival, loop_hash, SmallVec::new(), false);
+        let id = self.open(arrival, SmallVec::new(), false);
         self.trying(now, id);
         if let Some(context) = self.contexts.get_mut(id) {
             self.core.send_branch(context, now, &way.onward(&routed, peer));

@@ -5,7 +5,8 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::sip::message::Message;
+use crate::sip::message::{Header, Message};
+use crate::sip::peer::Peer;
 use crate::sip::transaction::key::MAGIC_COOKIE;
 
 /// What a hash is for: two uses never give the same value.
@@ -104,6 +105,27 @@ impl Keys {
             .short()
     }
 
+    /// What the routing is taken from (RFC 5393 §4.2): the same again is a loop, another way through us is a spiral.
+    pub(super) fn loop_hash(&self, message: &Message, peer: Peer) -> u64 {
+        let side = match peer {
+            Peer::Source(_) => b"s",
+            Peer::Trunk(_) => b"t",
+            Peer::Unknown => b"u",
+        };
+        let fields = self
+            .fields(Use::Loop)
+            .add(side)
+            .add(message.request_uri().as_bytes())
+            .add(message.from_tag().as_bytes())
+            .add(message.to_tag().as_bytes())
+            .add(message.call_id().as_bytes())
+            .add(&message.cseq_number().to_le_bytes());
+        message
+            .values(Header::Route)
+            .fold(fields, |fields, route| fields.add(route.as_bytes()))
+            .short()
+    }
+
     fn stamp_mac(&self, instance: u32, unique: u64, loop_hash: u64, call_id: &str, number: u32) -> u64 {
         self.fields(Use::Stamp)
             .add(&instance.to_le_bytes())
@@ -175,10 +197,13 @@ pub(super) fn read_hex(text: &str) -> Option<u64> {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl Stamp {
+    /// Of a branch that we write: an instance, and three numbers of sixteen digits.
+    pub(super) const LENGTH: usize = MAGIC_COOKIE.len() + 8 + 3 * 16;
+
     /// Reads a branch of the form that we write.
     pub(super) fn parse(branch: &str) -> Option<Self> {
         let digits = branch.strip_prefix(MAGIC_COOKIE)?;
-        if digits.len() != 56 {
+        if branch.len() != Self::LENGTH {
             return None;
         }
         let hex = |from: usize| read_hex(digits.get(from..from + 16)?);

@@ -258,6 +258,12 @@ impl Core {
     }
 }
 
+/// Is it worth looking for an offer of overload control in this Via? Nearly none has one.
+pub(super) fn may_offer_control(via: &str) -> bool {
+    let via = via.as_bytes();
+    memchr::memchr2_iter(b'o', b'O', via).any(|at| via.get(at + 1).is_some_and(|next| next.eq_ignore_ascii_case(&b'c')))
+}
+
 /// The neighbour takes part (RFC 7339 §4.1): `oc` without a value, and the loss algorithm among those it names. Anything else is no
 /// offer.
 fn offers_control(via: &Via<'_>) -> bool {
@@ -300,6 +306,8 @@ const PATIENCE: u8 = 3;
 /// The accepted share falls by a fifth at most, in each interval, and rises by a tenth.
 const FASTEST_FALL: u32 = 800;
 const FASTEST_RISE: u32 = 1100;
+
+/// By so much it rises while a worker that is busy all the time leaves nothing unread.
 const SLOW_RISE: u32 = 1020;
 
 /// Accepted in a thousand whatever happens, so that there is something to measure by.

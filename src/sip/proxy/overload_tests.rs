@@ -88,7 +88,12 @@ fn full_tables_turn_calls_away_until_a_quarter_is_free() {
 
 #[test]
 fn only_a_well_formed_offer_is_one() {
-    let offers = |params: &str| offers_control(&Via::parse(&format!("SIP/2.0/UDP h;branch=z9hG4bK1{params}")).unwrap());
+    let offers = |params: &str| {
+        let via = format!("SIP/2.0/UDP h;branch=z9hG4bK1{params}");
+        let offers = offers_control(&Via::parse(&via).unwrap());
+        assert!(!offers || may_offer_control(&via), "{via} is looked at");
+        offers
+    };
     assert!(offers(";oc;oc-algo=\"loss\""));
     assert!(offers(";oc;oc-algo=\"rate, LOSS\""));
     assert!(offers(";OC-ALGO=\"loss\";OC"));
@@ -102,6 +107,7 @@ fn only_a_well_formed_offer_is_one() {
     ] {
         assert!(!offers(params), "{params}");
     }
+    assert!(!may_offer_control("SIP/2.0/UDP h:5060;branch=z9hG4bK1;rport"));
 }
 
 #[test]

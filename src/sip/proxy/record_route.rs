@@ -110,12 +110,9 @@ pub(super) fn prove(keys: &Keys, plan: &Plan, request: &Message, checked: bool) 
     };
     let in_uri = Uri::parse(request.request_uri()).and_then(|uri| read(&uri));
     let in_routes = |value: &str| NameAddr::parse(value).and_then(|route| read(&route.uri));
-    let routes = request
-        .values(Header::Route)
-        .take(MAX_OWN_ROUTES)
-        .take_while(|value| in_routes(value).is_some())
-        .count();
-    let topmost = request.values(Header::Route).next().and_then(in_routes);
+    let mut ours = request.values(Header::Route).take(MAX_OWN_ROUTES).map_while(in_routes);
+    let topmost = ours.next();
+    let routes = usize::from(topmost.is_some()) + ours.count();
     let (dialog, from_caller) = in_uri.or(topmost)?;
     let named = if from_caller { dialog.callee } else { dialog.caller };
     if checked && party(keys, plan, Some(to)) != named {

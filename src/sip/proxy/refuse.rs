@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::context::Context;
-use super::core::Core;
+use super::core::{Core, Tag};
 use super::counters::Kind;
 use crate::gate::Decision;
 use crate::rules::Reason;
@@ -59,12 +59,13 @@ impl Core {
 
     /// Writes a response of ours to a context's request.
     pub(super) fn response(&mut self, context: &Context, status: u16, headers: &[Snippet<'_>]) -> Bytes {
-        let to_tag = self.tag(context.key);
+        // A 100 opens nothing, and has none.
+        let to_tag = (status != 100).then(|| self.tag(context.key));
         let bytes = Response {
             request: &context.request,
             status,
             phrase: "",
-            to_tag: to_tag.as_str(),
+            to_tag: to_tag.as_ref().map_or("", Tag::as_str),
             received_from: Some(context.flow.remote),
             headers,
         }
@@ -153,22 +154,7 @@ impl Core {
 
 /// `SIP;cause=403;text="frequency.exhausted"` (RFC 3326).
 fn reason_value(status: u16, code: &str) -> String {
-    let mut value = String::with_capacity(32 + code.len());
-    value.push_str("SIP;cause=");
-    push_status(&mut value, status);
-    value.push_str(";text=\"");
-    value.push_str(code);
-    value.push('"');
-    value
-}
-
-/// Three digits.
-fn push_status(out: &mut String, status: u16) {
-    for place in [100, 10, 1] {
-        // Below ten.
-        let digit = u8::try_from(status / place % 10).unwrap_or_default();
-        out.push(char::from(b'0' + digit));
-    }
+    format!("SIP;cause={status};text=\"{code}\"")
 }
 
 /// `399 host "code: text"` (RFC 3261 §20.43).

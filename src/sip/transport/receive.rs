@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use smallvec::SmallVec;
 
 use super::MAX_DATAGRAM;
 
@@ -15,11 +16,16 @@ const CHUNK: usize = 16 * 1024;
 /// Datagrams from this size on get a buffer of their own.
 const LARGE: usize = CHUNK / 4;
 
+/// Datagrams asked for while few come.
+const FEW: usize = 4;
+
 /// Buffers for one batch, shared by the listeners of a worker, which receive one after the other.
 pub(super) struct ReceiveBuffers {
     raw: Box<[u8]>,
     meta: [RecvMeta; BATCH_SIZE],
     packing: Packing,
+    /// Datagrams asked for at a time.
+    batch: usize,
 }
 
 impl ReceiveBuffers {
@@ -28,19 +34,24 @@ impl ReceiveBuffers {
             raw: vec![0; BATCH_SIZE * MAX_DATAGRAM].into_boxed_slice(),
             meta: [RecvMeta::default(); BATCH_SIZE],
             packing: Packing(BytesMut::new()),
+            batch: FEW,
         }
     }
 
-    /// One `recvmmsg`; hands each datagram on. True: it filled every place, so that more may wait.
+    /// One `recvmmsg`; hands each datagram on. True: it filled every place, so that more may wait. Places are made for few datagrams as
+    /// long as no more come, since each has its price.
     pub(super) fn receive(
         &mut self,
         state: &UdpSocketState,
         socket: UdpSockRef<'_>,
         mut each: impl FnMut(SocketAddr, Bytes),
     ) -> io::Result<bool> {
-        let mut slots = self.raw.chunks_exact_mut(MAX_DATAGRAM);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+        let mut slices: SmallVec<[IoSliceMut<'_>; BATCH_SIZE]> = self
+            .raw
+            .chunks_exact_mut(MAX_DATAGRAM)
+            .take(self.batch)
+            .map(IoSliceMut::new)
+            .collect();
         let received = state.recv(socket, &mut slices, &mut self.meta)?;
         for (meta, slice) in self.meta[..received].iter().zip(&slices) {
             if meta.stride == 0 {
@@ -53,7 +64,9 @@ impl ReceiveBuffers {
                 }
             }
         }
-        Ok(received == BATCH_SIZE)
+        let filled = received == self.batch;
+        self.batch = if filled { BATCH_SIZE } else { FEW };
+        Ok(filled)
     }
 }
 

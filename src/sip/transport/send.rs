@@ -1,4 +1,4 @@
-//! The bounded queue of one listener, sent by `sendmmsg`.
+//! The bounded queue of one listener, sent in batches.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use bytes::Bytes;
 use rustix::net::addr::SocketAddrArg;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg, sendto};
 use smallvec::SmallVec;
 
 use super::SEND_QUEUE;
@@ -52,6 +52,14 @@ impl SendQueue {
 
     /// Sends one batch and removes what was taken. An error is the first message's, or one that the socket had pending.
     pub(super) fn send_batch(&mut self, socket: impl AsFd) -> io::Result<()> {
+        if self.waiting.len() == 1
+            && let Some((remote, bytes)) = self.waiting.front()
+        {
+            // The usual case, and the cheaper call.
+            sendto(socket, bytes, SendFlags::DONTWAIT, remote)?;
+            self.waiting.clear();
+            return Ok(());
+        }
         let sent = {
             let batch = || self.waiting.iter().take(BATCH);
             let addresses: SmallVec<[_; BATCH]> = batch().map(|(remote, _)| remote.as_any()).collect();

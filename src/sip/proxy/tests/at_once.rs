@@ -54,14 +54,7 @@ fn a_cancel_that_crosses_a_refusal_gets_200() {
     let mut rig = Rig::new();
     judged_at_once(&mut rig, invite(), Some(Reason::HoursWindow));
     let tag = rig.last_to(PBX).to_tag().to_owned();
-    let cancel = request(
-        "CANCEL",
-        "sip:0612345678@10.0.9.9",
-        "z9hG4bKinvite",
-        "<sip:0612345678@10.0.9.9>",
-        "",
-    );
-    rig.receive(PBX, cancel);
+    rig.receive(PBX, cancel(""));
     let answer = rig.last_to(PBX);
     assert_eq!((answer.status(), answer.to_tag()), (200, &*tag));
 }
@@ -80,15 +73,8 @@ fn a_call_that_may_go_gets_its_100_before_it_goes() {
 #[test]
 fn a_cancel_in_the_same_turn_ends_the_call_before_it_is_judged() {
     let mut rig = Rig::new();
-    let cancel = request(
-        "CANCEL",
-        "sip:0612345678@10.0.9.9",
-        "z9hG4bKinvite",
-        "<sip:0612345678@10.0.9.9>",
-        "",
-    );
     rig.proxy.receive(rig.now, Rig::flow(PBX), invite().into());
-    rig.receive(PBX, cancel);
+    rig.receive(PBX, cancel(""));
     let mut lines = rig.lines();
     lines.sort();
     assert_eq!(lines, [format!("{PBX} 200 CANCEL"), format!("{PBX} 487 INVITE")]);

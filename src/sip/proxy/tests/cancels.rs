@@ -3,13 +3,7 @@
 use super::*;
 
 fn cancel() -> String {
-    request(
-        "CANCEL",
-        "sip:0612345678@10.0.9.9",
-        "z9hG4bKinvite",
-        "<sip:0612345678@10.0.9.9>",
-        "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n",
-    )
+    super::cancel("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n")
 }
 
 #[test]

@@ -7,7 +7,6 @@ use super::*;
 /// Messages that fit the calls under way, and some that fit nothing.
 fn pool(rig: &Rig, seen: &[Message]) -> Vec<(&'static str, String)> {
     let to = "<sip:0612345678@10.0.9.9>";
-    let cancel = request("CANCEL", "sip:0612345678@10.0.9.9", "z9hG4bKinvite", to, "");
     let ack = request(
         "ACK",
         "sip:0612345678@10.0.9.9",
@@ -23,7 +22,7 @@ fn pool(rig: &Rig, seen: &[Message]) -> Vec<(&'static str, String)> {
         request("INVITE", "sip:+33162001005@h", "z9hG4bKin", "<sip:+33162001005@h>", "").replace("call-1", "call-4");
     let mut pool = vec![
         (PBX, invite()),
-        (PBX, cancel),
+        (PBX, cancel("")),
         (PBX, ack),
         (PBX, other),
         (PBX, emergency),

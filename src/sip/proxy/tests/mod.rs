@@ -287,6 +287,17 @@ fn invite() -> String {
     )
 }
 
+/// The CANCEL of [`invite`], with more headers.
+fn cancel(more: &str) -> String {
+    request(
+        "CANCEL",
+        "sip:0612345678@10.0.9.9",
+        "z9hG4bKinvite",
+        "<sip:0612345678@10.0.9.9>",
+        more,
+    )
+}
+
 /// A peer's answer to a request that it got.
 fn answer(request: &Message, status: u16, more: &str) -> String {
     let lines: Vec<String> = request
