@@ -295,3 +295,44 @@ fn a_trunk_found_by_its_name_must_show_the_certificate_of_that_name() {
         world.end();
     }
 }
+
+#[test]
+fn a_trunk_is_verified_by_its_own_authority_also_where_only_its_name_leads_to_tls() {
+    // What leads to TLS, and whether the trunk's certificate is of the authority that its `ca` names. Nobody else believes it.
+    for (naptr, own, believed) in [(true, true, true), (true, false, false), (false, true, true)] {
+        let folder = TempDir::new().expect("a folder");
+        let authority = Authority::new(folder.path(), "authority");
+        let other = Authority::new(folder.path(), "other");
+        let (secure, taken) = tls_carrier(&authority.sign("carrier.example"), 486);
+        let plain = carrier("127.0.0.1", 480);
+        let names = NameServer::start(HOUR);
+        if naptr {
+            names.naptr(
+                "carrier.example",
+                HOUR,
+                &[(10, "SIPS+D2T", "_sips._tcp.carrier.example")],
+            );
+        }
+        names.srv(
+            "_sips._tcp.carrier.example",
+            HOUR,
+            &[(1, secure.port(), "sbc.carrier.example")],
+        );
+        names.address("sbc.carrier.example", HOUR, "127.0.0.1");
+        let ca = if own { authority.file() } else { other.file() };
+        let more = format!("ca = {:?}", ca.display().to_string());
+        let trunks =
+            trunk("named", "sip:carrier.example", &more) + &trunk("next", &format!("sip:{plain}"), "priority = 2");
+        let listen = "\"udp://127.0.0.1:0\", \"tls://127.0.0.1:0\"";
+        let of_all = format!("ca = {:?}\n", other.file().display().to_string());
+        let world = World::start(folder, &names, listen, &(authority.proxy() + &of_all), &trunks);
+        let (status, count) = if believed { (486, 1) } else { (480, 0) };
+        assert_eq!(world.call(), status, "NAPTR {naptr}, of its own authority {own}");
+        assert_eq!(
+            taken.load(Ordering::Relaxed),
+            count,
+            "NAPTR {naptr}, of its own authority {own}"
+        );
+        world.end();
+    }
+}

@@ -144,6 +144,7 @@ fn peers() -> Peers {
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: None,
+        places: Vec::new(),
         inbound: Vec::new(),
         refuse_with: 403,
         redress: None,

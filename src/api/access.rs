@@ -61,6 +61,8 @@ pub enum Access {
 pub(super) enum Need {
     Metrics,
     Decisions,
+    /// The description of the API: for whoever has any token.
+    Description,
     Operate,
 }
 
@@ -77,7 +79,7 @@ pub(super) fn authorise(access: Access, headers: &HeaderMap, tokens: &[Token], n
         return Ok(Bounds::default());
     }
     let Some(shown) = headers.get(header::AUTHORIZATION) else {
-        let open = access == Access::Loopback && matches!(need, Need::Metrics | Need::Decisions);
+        let open = access == Access::Loopback && need != Need::Operate;
         return if open {
             Ok(Bounds::default())
         } else {
@@ -88,6 +90,7 @@ pub(super) fn authorise(access: Access, headers: &HeaderMap, tokens: &[Token], n
         .and_then(|shown| find(tokens, shown))
         .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the token is not known"))?;
     let enough = match need {
+        Need::Description => true,
         Need::Metrics => matches!(token.role, Role::Operator | Role::Monitor),
         Need::Decisions => matches!(token.role, Role::Operator | Role::Caller),
         // A token bound to one professional or source does not act for all.
@@ -151,7 +154,7 @@ mod tests {
         headers
     }
 
-    /// Where, what is shown, and the status for metrics, decisions, operating; 0: allowed.
+    /// Where, what is shown, and the status for metrics, decisions, the description, operating; 0: allowed.
     #[test]
     fn who_may_ask_for_what() {
         let tokens = [
@@ -161,19 +164,19 @@ mod tests {
             token("m", Role::Monitor, None),
         ];
         for (access, value, expected) in [
-            (Access::Local, "", [0, 0, 0]),
-            (Access::Loopback, "", [0, 0, 401]),
-            (Access::Network, "", [401, 401, 401]),
-            (Access::Network, "Bearer o", [0, 0, 0]),
-            (Access::Network, "bearer  o ", [0, 0, 0]),
-            (Access::Network, "Bearer a", [0, 0, 403]),
-            (Access::Network, "Bearer c", [403, 0, 403]),
-            (Access::Network, "Bearer m", [0, 403, 403]),
-            (Access::Loopback, "Bearer x", [401, 401, 401]),
-            (Access::Loopback, "Bearer ", [401, 401, 401]),
-            (Access::Network, "Basic bzo=", [401, 401, 401]),
+            (Access::Local, "", [0, 0, 0, 0]),
+            (Access::Loopback, "", [0, 0, 0, 401]),
+            (Access::Network, "", [401, 401, 401, 401]),
+            (Access::Network, "Bearer o", [0, 0, 0, 0]),
+            (Access::Network, "bearer  o ", [0, 0, 0, 0]),
+            (Access::Network, "Bearer a", [0, 0, 0, 403]),
+            (Access::Network, "Bearer c", [403, 0, 0, 403]),
+            (Access::Network, "Bearer m", [0, 403, 0, 403]),
+            (Access::Loopback, "Bearer x", [401, 401, 401, 401]),
+            (Access::Loopback, "Bearer ", [401, 401, 401, 401]),
+            (Access::Network, "Basic bzo=", [401, 401, 401, 401]),
         ] {
-            let status = [Need::Metrics, Need::Decisions, Need::Operate].map(|need| {
+            let status = [Need::Metrics, Need::Decisions, Need::Description, Need::Operate].map(|need| {
                 authorise(access, &shown(value), &tokens, need).map_or_else(|problem| problem.status, |_| 0)
             });
             assert_eq!(status, expected, "{access:?} {value:?}");

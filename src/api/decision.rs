@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Problem;
 use crate::gate::{Decision, Policy, Question};
@@ -13,7 +14,7 @@ use crate::law::Law;
 use crate::rules::{Callee, CallerId, Reason};
 
 /// May `from` call `to`?
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ask {
     /// The caller number in any dialled form, or `anonymous`.
     pub from: String,
@@ -104,11 +105,13 @@ impl Ask {
 }
 
 /// The contract's answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[allow(missing_docs)]
 pub struct Answer {
     pub verdict: Word,
+    #[schema(value_type = Option<String>, example = "frequency.exhausted")]
     pub reason: Option<Reason>,
+    #[schema(value_type = Vec<String>)]
     pub reasons: Vec<Reason>,
     pub attempts_left: Option<u8>,
     /// RFC 3339 in the callee's local time.
@@ -120,7 +123,7 @@ pub struct Answer {
 }
 
 /// May the call go?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Word {

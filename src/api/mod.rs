@@ -5,14 +5,20 @@
 //! - [`Backend`] holds what the routes answer from, [`Host`] is the process around them.
 
 mod access;
+mod batch;
 mod decision;
 mod erasure;
 mod evidence;
+#[cfg(test)]
+mod fixture;
 mod listen;
+mod openapi;
 mod problem;
 mod routes;
+mod screening;
 mod state;
 mod stream;
+mod suspension;
 mod upload;
 
 use std::path::PathBuf;
@@ -26,8 +32,10 @@ pub use decision::{Answer, Ask, Word, moment};
 pub use erasure::forget;
 pub use listen::{bind_unix, serve_tcp, serve_unix};
 pub use problem::Problem;
+pub use screening::ScreeningState;
 pub use state::{ListenerState, State, StoreState, TrunkState};
 pub use stream::Chunks;
+pub use suspension::SuspensionState;
 pub use upload::{Imported, RejectedLine};
 
 use crate::gate::Gate;

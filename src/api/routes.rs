@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use chrono::NaiveDate;
 
 use super::access::{Bounds, Need, authorise};
-use super::{Access, Answer, Ask, Backend, Problem};
+use super::{Access, Answer, Ask, Backend, Problem, State, suspension};
 use crate::numbering::Number;
 use crate::screening::List;
 
@@ -35,13 +35,21 @@ pub(super) fn router(backend: Arc<Backend>, access: Access) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(super::openapi::openapi))
         .route("/v1/decisions", post(decisions))
         .route("/v1/forget", post(forget))
         .route("/v1/reload", post(reload))
         .route("/v1/journal/checkpoint", post(super::evidence::checkpoint))
+        .route("/v1/screenings/{list}", get(super::screening::get))
+        .route(
+            "/v1/suspensions/{what}/{id}",
+            get(suspension::get).put(suspension::put).delete(suspension::delete),
+        )
         .layer(from_fn(within));
     quick
+        .route("/v1/decisions/batch", post(super::batch::decisions_batch))
         .route("/v1/imports/{kind}", post(super::upload::imports))
+        .route("/v1/screenings/{list}", post(super::screening::post))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(Context { backend, access })
@@ -63,11 +71,18 @@ async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the resource does not have this method")
 }
 
-async fn healthz() -> &'static str {
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, description = "The process lives", body = String, content_type = "text/plain")))]
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(Shared(context): Shared<Context>) -> Response {
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses(
+        (status = 200, description = "Calls are taken", body = State),
+        (status = 503, description = "Calls are not taken; the body says why", body = State),
+    ))]
+pub(super) async fn readyz(Shared(context): Shared<Context>) -> Response {
     let state = context.backend.host.state();
     let status = if state.ready {
         StatusCode::OK
@@ -77,7 +92,12 @@ async fn readyz(Shared(context): Shared<Context>) -> Response {
     (status, Json(state)).into_response()
 }
 
-async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
+#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("token" = [])),
+    responses(
+        (status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain"),
+        (status = "4XX", description = "Not allowed", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
     context.authorise(&headers, Need::Metrics)?;
     let backend = &context.backend;
     let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
@@ -105,23 +125,49 @@ async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap) -> Result
 }
 
 /// Seconds since a list's day began.
-fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
+pub(super) fn age(newest: NaiveDate, now: chrono::DateTime<chrono::Utc>) -> i64 {
     (now.naive_utc() - newest.and_time(chrono::NaiveTime::MIN))
         .num_seconds()
         .max(0)
 }
 
-async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Json<Answer>, Problem> {
+/// May this caller number call that number? Nothing is reserved.
+#[utoipa::path(post, path = "/v1/decisions", tag = "decisions", security((), ("token" = [])), request_body = Ask,
+    responses(
+        (status = 200, description = "The verdict", body = Answer),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn decisions(Shared(context): Shared<Context>, request: Request) -> Result<Json<Answer>, Problem> {
     let bounds = context.authorise(request.headers(), Need::Decisions)?;
     let body = json(request, MAX_QUESTION).await?;
-    let mut ask = Ask::read(&body)?;
+    decide(&context, &bounds, &body).await.map(Json)
+}
+
+/// Answers one question, a JSON object.
+pub(super) async fn decide(context: &Context, bounds: &Bounds, question: &[u8]) -> Result<Answer, Problem> {
+    let mut ask = Ask::read(question)?;
     within_bounds(&mut ask.professional, bounds.professional.as_deref(), "professional")?;
     within_bounds(&mut ask.source, bounds.source.as_deref(), "source")?;
     let policy = context.backend.gate.policy();
     let question = ask.question(&policy)?;
     let at = ask.at.unwrap_or_else(|| (context.backend.clock)());
     let decision = context.backend.gate.ask(&question, at).wait().await;
-    Ok(Json(Answer::of(&decision, &policy.law)))
+    Ok(Answer::of(&decision, &policy.law))
+}
+
+/// Whom to forget.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whom {
+    /// In any dialled form.
+    number: String,
+}
+
+/// What a reload found.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Reloaded {
+    /// Accepted, but to be looked at.
+    warnings: Vec<String>,
 }
 
 /// A token bound to one professional or source asks for it, named or not.
@@ -138,12 +184,14 @@ fn within_bounds(asked: &mut Option<String>, bound: Option<&str>, field: &str) -
     Ok(())
 }
 
-async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Whom {
-        number: String,
-    }
+/// Erases one number's personal data; what still binds stays under a keyed hash.
+#[utoipa::path(post, path = "/v1/forget", tag = "operation", security(("token" = [])), request_body = Whom,
+    responses(
+        (status = 200, description = "What was erased, and what is kept and why", body = Object),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Response, Problem> {
     context.authorise(request.headers(), Need::Operate)?;
     let body = json(request, MAX_QUESTION).await?;
     let whom: Whom = serde_json::from_slice(&body)
@@ -165,30 +213,40 @@ async fn forget(Shared(context): Shared<Context>, request: Request) -> Result<Re
         .map_err(|error| unavailable(&error))
 }
 
-async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
+/// Reads the configuration again; a bad file changes nothing.
+#[utoipa::path(post, path = "/v1/reload", tag = "operation", security(("token" = [])),
+    responses(
+        (status = 200, description = "In force", body = Reloaded),
+        (status = 422, description = "Why nothing changed", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn reload(Shared(context): Shared<Context>, headers: HeaderMap) -> Result<Response, Problem> {
     context.authorise(&headers, Need::Operate)?;
     let host = Arc::clone(&context.backend.host);
     match blocking(move || host.reload()).await? {
-        Ok(warnings) => Ok(Json(serde_json::json!({ "warnings": warnings })).into_response()),
+        Ok(warnings) => Ok(Json(Reloaded { warnings }).into_response()),
         Err(why) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
     }
 }
 
-/// The body of a JSON request. A browser sends this type only where it was allowed to, so that no page makes decisions.
-async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "expected application/json",
-        ));
-    }
+/// The body of a JSON request.
+pub(super) async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
+    expect_content(request.headers(), "application/json")?;
     bounded(request.into_body(), most).await
 }
 
-async fn bounded(body: Body, most: usize) -> Result<Bytes, Problem> {
+/// Is the body of that type? A browser sends the types that we ask for only where it was allowed to, so that no page makes decisions.
+pub(super) fn expect_content(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let detail = format!("expected {expected}");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+pub(super) async fn bounded(body: Body, most: usize) -> Result<Bytes, Problem> {
     to_bytes(body, most).await.map_err(|_| {
         let detail = format!("the body did not arrive whole, or is larger than {most} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -209,8 +267,8 @@ pub(super) fn unavailable(error: &crate::ledger::StoreError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
-/// Longest time for an answer; imports apart.
+/// Longest time for an answer; what is streamed apart.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Bytes of a question.
-const MAX_QUESTION: usize = 16 << 10;
+pub(super) const MAX_QUESTION: usize = 16 << 10;

@@ -1,9 +1,10 @@
 //! What `/readyz` says: is the process ready to take calls, and what is degraded.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The process, as `serve` sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct State {
     /// Calls are taken: sockets open, not draining, and the store able to reserve or the policy to forward without it.
     pub ready: bool,
@@ -20,7 +21,7 @@ pub struct State {
 }
 
 /// A listening socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListenerState {
     /// Such as `udp://127.0.0.1:5060`, the port being the real one.
     pub address: String,
@@ -29,7 +30,7 @@ pub struct ListenerState {
 }
 
 /// The store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreState {
     /// Able to reserve.
     pub healthy: bool,
@@ -45,7 +46,7 @@ pub struct StoreState {
 }
 
 /// A trunk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrunkState {
     /// Its id.
     pub id: String,

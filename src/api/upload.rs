@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path as Segment, Query, Request, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +26,7 @@ use crate::import::{self, ApplyError, ImportError, Kind, Rejected, Rejects};
 use crate::numbering::Territory;
 
 /// What an import loaded: the first line of the answer, and what the command prints with `--json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Imported {
     /// The kind of file.
     pub kind: String,
@@ -42,7 +43,7 @@ pub struct Imported {
 }
 
 /// A rejected line of the answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct RejectedLine {
     pub line: u64,
@@ -50,26 +51,51 @@ pub struct RejectedLine {
     pub text: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    /// Whose file it is.
     professional: Option<String>,
+    /// Also where it would oppose none or all of what was sent.
     #[serde(default)]
     force: bool,
     /// Bytes of the submitted file, which come first.
     submitted: Option<u64>,
 }
 
+/// Loads a file; the answer's first line says what was loaded, each further one is a rejected line.
+#[utoipa::path(post, path = "/v1/imports/{kind}", tag = "operation", security(("token" = [])),
+    params(
+        ("kind" = String, Path, description = "`bloctel`, `opposition`, `consents`, `refusals`, `contracts`, `attempts` or `numbers`"),
+        Asked,
+    ),
+    request_body(content = String, content_type = "text/csv"),
+    responses(
+        (status = 200, description = "What was loaded", body = Imported, content_type = "application/x-ndjson"),
+        (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The store cannot", body = Problem, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn imports(
     Shared(context): Shared<Context>,
     Segment(kind): Segment<String>,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     context.authorise(request.headers(), Need::Operate)?;
     let kind: Kind = kind
         .parse()
         .map_err(|expected: String| Problem::field("kind", expected))?;
+    import(&context, kind, asked, request).await
+}
+
+/// Loads a file of that kind, for somebody who may.
+pub(super) async fn import(
+    context: &Context,
+    kind: Kind,
+    asked: Result<Query<Asked>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let backend = Arc::clone(&context.backend);
     let one = IMPORTING

@@ -9,6 +9,7 @@ mod parties;
 mod ranges;
 mod section;
 mod server;
+mod target;
 mod tls;
 mod values;
 mod watch;
@@ -69,7 +70,7 @@ pub struct Sip {
     pub workers: usize,
     /// How long pending INVITEs may take after SIGTERM.
     pub drain: Duration,
-    /// Whom the names of trunks are asked of; empty: the system's.
+    /// Whom the names of trunks and sources are asked of; empty: the system's.
     pub nameservers: Vec<SocketAddr>,
     /// `[sip.streams]`.
     pub streams: StreamSettings,
@@ -244,21 +245,23 @@ fn build(mut root: Section<'_, '_>, laws: &mut Vec<LawError>) -> Option<Config> 
     // Numbers are still checked where the law file is at fault, by the plan of the one compiled in.
     let rules = law.as_ref().map_or_else(Law::embedded, |law| Arc::clone(&law.law));
     let professionals = parties::professionals(&mut root, &rules);
-    let mut targets = tls::TlsTargets::default();
+    let targets = target::Targets::new(sip.as_ref());
+    let mut by_tls = tls::TlsTargets::default();
     let mut trunk_ca = Vec::new();
-    let trunks = parties::trunks(&mut root, sip.as_ref(), &mut targets, &mut trunk_ca);
+    let trunks = parties::trunks(&mut root, sip.as_ref(), &targets, &mut by_tls, &mut trunk_ca);
     let sources = parties::sources(
         &mut root,
         sip.as_ref(),
         &rules.plan,
         &professionals,
         &trunks,
-        &mut targets,
+        &targets,
+        &mut by_tls,
     );
     let api = server::api(&mut root, &professionals, &sources);
     let (at, faults) = (root.at(), root.faults);
     root.finish();
-    let tls = sip.as_ref().map(|sip| targets.build(&sip.tls, at, faults));
+    let tls = sip.as_ref().map(|sip| by_tls.build(&sip.tls, at, faults));
     let (sip, law, (mut store, answer_within)) = (sip?, law?, store?);
     store.attempt_days = attempt_days(&rules, &professionals);
     let (policies, peers) = sources.into_iter().map(|(_, policy, peer)| (policy, peer)).unzip();

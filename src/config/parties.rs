@@ -1,7 +1,6 @@
 //! `[[professional]]`, `[[source]]` and `[[trunk]]`: on whose behalf, from where and to where calls go.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,8 +11,9 @@ use super::access::access;
 use super::ranges;
 use super::section::{Faults, Section};
 use super::server::SipRead;
+use super::target::{Read, Targets, UsesTls};
 use super::tls::{TlsTargets, authorities_at};
-use super::values::{HeaderName, Id, MatcherText, NumberFormatText, SIP_PORT, SIPS_PORT, SirenText, Url, luhn_holds};
+use super::values::{HeaderName, Id, MatcherText, NumberFormatText, SirenText, Url, luhn_holds};
 use super::watch::watch;
 use crate::gate::{Mode, NumberRange, Professional, ProfessionalIndex, SourcePolicy};
 use crate::law::{Frequency, Holidays, Hours, Law, Sector};
@@ -21,8 +21,7 @@ use crate::ledger::Siren;
 use crate::numbering::Plan;
 use crate::rules::{Dialling, OwnLimits, Purpose};
 use crate::sip::Transport;
-use crate::sip::message::Uri;
-use crate::sip::peer::{Matcher, NumberFormat, Source, Target, Trunk, TrunkIndex, TrustedHeaders};
+use crate::sip::peer::{Matcher, NumberFormat, Source, Trunk, TrunkIndex, TrustedHeaders};
 
 /// The professionals, each with the place of its table, by position and by id.
 #[derive(Default)]
@@ -207,6 +206,7 @@ fn own_frequency(own: &Spanned<Frequency>, law: &Law, faults: &Faults) {
 pub(super) fn trunks(
     root: &mut Section<'_, '_>,
     sip: Option<&SipRead>,
+    targets: &Targets<'_>,
     tls: &mut TlsTargets,
     ca_files: &mut Vec<(Arc<str>, PathBuf)>,
 ) -> Trunks {
@@ -221,7 +221,7 @@ pub(super) fn trunks(
         let id = table.required::<Id>("id", "\"carrier-a\"");
         let target = table.required::<String>("target", "\"sip:192.0.2.1:5060;transport=udp\"");
         let place = target.as_ref().map_or_else(|| at.clone(), Spanned::span);
-        let target = target.and_then(|target| resolve(&target, sip, true, faults));
+        let target = target.and_then(|target| targets.read(&target, faults));
         let ca = authorities_at(&mut table, "ca");
         let large_over_tcp: Option<Spanned<bool>> = table.get("large_over_tcp");
         let (_, mut addresses) = matchers(&mut table);
@@ -230,7 +230,7 @@ pub(super) fn trunks(
         let weight: Option<Spanned<u16>> = table.get("weight");
         let number_format = table.get::<NumberFormatText>("number_format");
         table.finish();
-        let (Some(id), Some(target)) = (id, target) else {
+        let (Some(id), Some(Read { target, tls: uses_tls })) = (id, target) else {
             continue;
         };
         let id = id.into_inner().0;
@@ -241,13 +241,15 @@ pub(super) fn trunks(
             net: target.address.ip().into(),
             port: Some(target.address.port()),
         };
-        match target.transport {
-            Transport::Tls => {
-                ca_files.extend(ca.iter().map(|(file, _)| (Arc::clone(&id), file.clone())));
-                tls.add(place, &target, ca, faults);
-            }
-            _ if ca.is_some() => faults.push(place, "`ca` goes with a target of transport tls only"),
-            _ => {}
+        ca_files.extend(ca.iter().map(|(file, _)| (Arc::clone(&id), file.clone())));
+        if uses_tls == UsesTls::Never && ca.is_some() {
+            faults.push(
+                place,
+                "`ca` goes with a target that TLS may lead to: expected transport=tls, or a host name without port and transport and a \
+                 tls:// socket in [sip] listen",
+            );
+        } else {
+            tls.add(place, &target, uses_tls, ca, faults);
         }
         let large_over_tcp = large_over_tcp.filter(|over| *over.get_ref());
         if let Some(over) = &large_over_tcp {
@@ -261,7 +263,7 @@ pub(super) fn trunks(
                 );
             }
         }
-        if !target.address.ip().is_unspecified() && !addresses.contains(&own) {
+        if !target.is_lost() && !addresses.contains(&own) {
             addresses.push(own);
         }
         let trunk = Trunk {
@@ -287,6 +289,7 @@ pub(super) fn sources(
     plan: &Plan,
     professionals: &Professionals,
     trunks: &Trunks,
+    targets: &Targets<'_>,
     tls: &mut TlsTargets,
 ) -> Sources {
     let faults = root.faults;
@@ -298,7 +301,7 @@ pub(super) fn sources(
     for mut table in tables {
         let at = table.at();
         let places = ranges::list(&mut table, "inbound", plan);
-        let source = source(&mut table, sip, professionals, trunks, &places, tls);
+        let source = source(&mut table, sip, professionals, trunks, &places, targets, tls);
         table.finish();
         let Some((policy, peer)) = source else { continue };
         if !ids.insert(Arc::clone(&policy.id)) {
@@ -356,6 +359,7 @@ fn source(
     professionals: &Professionals,
     trunks: &Trunks,
     inbound: &[ranges::Placed],
+    targets: &Targets<'_>,
     tls: &mut TlsTargets,
 ) -> Option<(SourcePolicy, Source)> {
     let faults = table.faults;
@@ -420,10 +424,8 @@ fn source(
         _ => {}
     }
     let target = target.and_then(|written| {
-        let target = resolve(&written, sip, false, faults)?;
-        if target.transport == Transport::Tls {
-            tls.add(written.span(), &target, None, faults);
-        }
+        let Read { target, tls: uses_tls } = targets.read(&written, faults)?;
+        tls.add(written.span(), &target, uses_tls, None, faults);
         Some(target)
     });
     let refuse_with: Option<Spanned<u16>> = table.get("refuse_with");
@@ -464,6 +466,7 @@ fn source(
         trusted,
         trunks: its_trunks,
         target,
+        places: Vec::new(),
         inbound: inbound.iter().map(|(range, _)| *range).collect(),
         refuse_with,
         // RFC 8688 §3.2.
@@ -511,70 +514,6 @@ fn matchers(table: &mut Section<'_, '_>) -> (usize, Vec<Matcher>) {
         matchers.push(matcher.into_inner().0);
     }
     (count, matchers)
-}
-
-/// Where a target's URI leads, by the host table and DNS where it holds a name; `patient`: a name may be found later.
-fn resolve(written: &Spanned<String>, sip: Option<&SipRead>, patient: bool, faults: &Faults) -> Option<Target> {
-    let text = written.get_ref();
-    let fail = |message: String| {
-        faults.push(written.span(), message);
-        None
-    };
-    let uri = Uri::parse(text).filter(|uri| uri.user.is_none() && uri.headers.is_empty());
-    let Some((uri, host)) = uri.and_then(|uri| Some((uri, uri.host_port?))) else {
-        return fail(format!(
-            "{text:?}: expected a URI such as \"sip:192.0.2.1:5060;transport=udp\""
-        ));
-    };
-    let transport = match (uri.transport(), uri.param("transport")) {
-        (Some(transport), _) => transport,
-        (None, None) => Transport::Udp,
-        (None, Some(other)) => return fail(format!("transport {other:?}: expected udp, tcp or tls")),
-    };
-    let port = host.port.unwrap_or(if transport == Transport::Tls {
-        SIPS_PORT
-    } else {
-        SIP_PORT
-    });
-    let found: Vec<SocketAddr> = match host.ip() {
-        Some(ip) => vec![SocketAddr::new(ip, port)],
-        // Only those are asked, once the server runs.
-        None if patient && sip.is_some_and(|sip| !sip.nameservers.is_empty()) => {
-            return Some(Target::lost(text, transport));
-        }
-        None => match (host.host, port).to_socket_addrs() {
-            Ok(found) => found.collect(),
-            Err(error) if patient => {
-                let message = format!(
-                    "the host {:?} cannot be found ({error}): no call goes there until it is",
-                    host.host
-                );
-                faults.warn(written.span(), message);
-                return Some(Target::lost(text, transport));
-            }
-            Err(error) => return fail(format!("the host {:?} cannot be found: {error}", host.host)),
-        },
-    };
-    let reachable = |address: &&SocketAddr| {
-        let same =
-            |socket: &super::Listen| socket.transport == transport && socket.address.is_ipv4() == address.is_ipv4();
-        sip.is_none_or(|sip| sip.listen.iter().any(same))
-    };
-    let Some(address) = found
-        .iter()
-        .find(reachable)
-        .copied()
-        .filter(|address| address.port() != 0)
-    else {
-        return fail(format!(
-            "{text:?}: no [sip] listen socket has the transport and address family (IPv4, IPv6) to reach it"
-        ));
-    };
-    Some(Target {
-        uri: Arc::from(text.as_str()),
-        address,
-        transport,
-    })
 }
 
 fn duplicate(what: &str, id: &str) -> String {

@@ -216,6 +216,27 @@ fn a_trunk_whose_name_cannot_be_found_yet_is_a_warning() {
 }
 
 #[test]
+fn a_source_whose_name_cannot_be_found_yet_is_a_warning() {
+    let text = SHIPPED
+        .replace("# target = \"sip:192.0.2.10:5060\"", "target = \"sip:pbx.invalid\"")
+        .replace("# inbound", "inbound");
+    let config = read(&text).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(
+        config.warnings[0].contains("source[0].target: the host \"pbx.invalid\" cannot be found"),
+        "{:?}",
+        config.warnings
+    );
+    assert!(config.peers.sources[0].target.as_ref().unwrap().is_lost());
+    // No name server makes this one reachable.
+    let fault = read(&text.replace("sip:pbx.invalid", "sip:pbx.invalid;transport=tcp")).unwrap_err();
+    assert!(
+        fault.to_string().contains("no [sip] listen socket has the transport"),
+        "{fault}"
+    );
+}
+
+#[test]
 fn credentials_limits_and_probes_are_read_and_secrets_never_shown() {
     let ha1 = "00112233445566778899aabbccddeeff";
     let text = SHIPPED

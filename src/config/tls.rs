@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::section::{Faults, Section};
 use super::server::duration;
+use super::target::UsesTls;
 use crate::sip::message::Uri;
 use crate::sip::peer::Target;
 use crate::sip::transport::{Identity, StreamSettings, Tls, authorities, system_authorities};
@@ -39,7 +40,7 @@ pub(super) struct TlsRead {
 /// Certification authorities and the file they are from.
 pub(super) type Authorities = (PathBuf, Arc<RootCertStore>);
 
-/// Targets that are reached by TLS, each with the place of its URI.
+/// Targets that are reached by TLS, or may be, each with the place of its URI.
 #[derive(Default)]
 pub(super) struct TlsTargets(Vec<TlsTarget>);
 
@@ -49,6 +50,8 @@ struct TlsTarget {
     address: Option<SocketAddr>,
     host: String,
     ca: Option<Authorities>,
+    /// It may turn out not to use TLS.
+    perhaps: bool,
 }
 
 /// `[sip.tls]`.
@@ -87,11 +90,24 @@ pub(super) fn authorities_at(section: &mut Section<'_, '_>, key: &'static str) -
 }
 
 impl TlsTargets {
-    /// Notes how a target that is reached by TLS is to be verified.
-    pub(super) fn add(&mut self, at: Range<usize>, target: &Target, ca: Option<Authorities>, faults: &Faults) {
-        let host = Uri::parse(&target.uri).and_then(|uri| Some(uri.host_port?.host.to_owned()));
+    /// Notes how a target is to be verified wherever it is reached by TLS.
+    pub(super) fn add(
+        &mut self,
+        at: Range<usize>,
+        target: &Target,
+        uses_tls: UsesTls,
+        ca: Option<Authorities>,
+        faults: &Faults,
+    ) {
+        let perhaps = match uses_tls {
+            UsesTls::Always => false,
+            UsesTls::Perhaps => true,
+            UsesTls::Never => return,
+        };
+        let host = Uri::parse(&target.uri).and_then(|uri| Some(uri.host_port?.host.to_ascii_lowercase()));
         let host = host.unwrap_or_else(|| target.address.ip().to_string());
-        let address = Some(target.address).filter(|address| !address.ip().is_unspecified());
+        // What a name without a transport leads to by TLS is told once it is found.
+        let address = Some(target.address).filter(|_| !perhaps && !target.is_lost());
         let same = |other: &&TlsTarget| other.host == host || (address.is_some() && other.address == address);
         match self.0.iter().find(same) {
             Some(other) if other.host != host || other.ca.as_ref().map(|ca| &ca.0) != ca.as_ref().map(|ca| &ca.0) => {
@@ -101,14 +117,20 @@ impl TlsTargets {
                 );
                 faults.push(at, message);
             }
-            Some(other) if other.address == address => {}
-            _ => self.0.push(TlsTarget { at, address, host, ca }),
+            Some(other) if other.address == address && other.perhaps == perhaps => {}
+            _ => self.0.push(TlsTarget {
+                at,
+                address,
+                host,
+                ca,
+                perhaps,
+            }),
         }
     }
 
     /// Everything together; faults are recorded.
     pub(super) fn build(self, read: &TlsRead, at: Range<usize>, faults: &Faults) -> Tls {
-        if read.identity.is_none() && self.0.is_empty() {
+        if read.identity.is_none() && self.0.iter().all(|target| target.perhaps && target.ca.is_none()) {
             return Tls::default();
         }
         let ca = read.ca.clone().unwrap_or_else(system_authorities);
@@ -122,6 +144,10 @@ impl TlsTargets {
         };
         for target in self.0 {
             let ca = target.ca.as_ref().map(|(_, roots)| roots);
+            // Whoever has no `ca` of its own is verified as all are, once it is known to use TLS.
+            if target.perhaps && ca.is_none() {
+                continue;
+            }
             if let Err(error) = tls.add_target(target.address, &target.host, identity, ca) {
                 faults.push(target.at, error.to_string());
             }

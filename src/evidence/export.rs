@@ -16,7 +16,7 @@ use super::record::{details, kind_name, number, time};
 use crate::journal::{self, Kind, Stored};
 use crate::law::Law;
 use crate::ledger::body::{self, Carried, Record};
-use crate::ledger::{Entry, Siren};
+use crate::ledger::{Entry, Siren, Suspended};
 
 /// What to export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,12 +225,16 @@ impl Asked {
         if self.what != What::Journal || stored.siren != 0 || !everybody {
             return false;
         }
-        // Other professionals' number ranges are their own business.
+        // Other professionals' number ranges and suspensions are their own business.
         match body::read(stored) {
             Ok(Record::Entry {
                 entry: Entry::Range(range),
                 ..
             }) => range.professional == self.professional,
+            Ok(Record::Entry {
+                entry: Entry::Suspension(suspension),
+                ..
+            }) if suspension.what == Suspended::Professional => suspension.id == self.professional,
             Ok(Record::Carried(Carried::Record(origin))) => self.concerns(&origin),
             _ => true,
         }

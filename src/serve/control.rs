@@ -1,5 +1,6 @@
 //! What may be done to a running server from outside its workers: reload, drain, stop, and what `/readyz` tells of it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::resolve::Wanted;
+use super::named::{self, Named};
 use super::shared::Shared;
 use super::worker::Inbound;
 use crate::api::{Host, ListenerState, State, StoreState, Token, TrunkState};
@@ -16,8 +17,7 @@ use crate::config::Config;
 use crate::gate::{Gate, OnStoreFailure, SourcePolicy};
 use crate::ledger::{Answer, Entry, Ledger, Recorded, StoreError};
 use crate::sip::Transport;
-use crate::sip::message::Uri;
-use crate::sip::peer::{Access, Place, Source, Trunk};
+use crate::sip::peer::{Access, Peers, Place, Source, Trunk};
 use crate::sip::proxy::Routing;
 use crate::sip::transport::{Connections, Tls};
 
@@ -87,22 +87,19 @@ impl Control {
         Ok(())
     }
 
-    /// Trunks whose target is a name, and the transports and families (true: IPv4) of the sockets that could reach them.
-    pub(super) fn named_trunks(&self) -> (Vec<Named>, Vec<(Transport, bool)>) {
+    /// Everybody in force.
+    pub(super) fn peers(&self) -> Arc<Peers> {
         let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = in_force
-            .peers
-            .trunks
-            .iter()
-            .filter(|trunk| Wanted::of(&trunk.target.uri).is_some());
-        let trunks = named.map(|trunk| (Arc::clone(&trunk.id), Arc::clone(&trunk.target.uri)));
+        Arc::clone(&in_force.peers)
+    }
+
+    /// Transports and families (true: IPv4) of the sockets that targets are reached from.
+    pub(super) fn sockets(&self) -> Vec<(Transport, bool)> {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let listen = in_force.sip.listen.iter();
-        (
-            trunks.collect(),
-            listen
-                .map(|socket| (socket.transport, socket.address.is_ipv4()))
-                .collect(),
-        )
+        listen
+            .map(|socket| (socket.transport, socket.address.is_ipv4()))
+            .collect()
     }
 
     /// `[sip] nameservers`, as at start.
@@ -111,32 +108,17 @@ impl Control {
         in_force.sip.nameservers.clone()
     }
 
-    /// Is there a trunk of which no address is known?
-    pub(super) fn has_lost_trunks(&self) -> bool {
-        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_lost = |trunk: &Trunk| trunk.target.address.ip().is_unspecified();
-        in_force.peers.trunks.iter().any(is_lost)
-    }
-
-    /// A trunk's name leads there; true where that is news, which is then in force.
-    pub(super) fn found(&self, id: &str, uri: &str, places: Vec<Place>) -> bool {
+    /// Names lead there. What is news is in force when this returns; gives for whom it was.
+    pub(super) fn found(&self, found: &HashMap<Named, Vec<Place>>) -> Vec<Named> {
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut peers = (*in_force.peers).clone();
-        let same = |trunk: &&mut Trunk| *trunk.id == *id && *trunk.target.uri == *uri;
-        let (Some(trunk), Some(first)) = (peers.trunks.iter_mut().find(same), places.first()) else {
-            return false;
-        };
-        if trunk.places == places {
-            return false;
+        let news = named::lead(&mut in_force.peers, found);
+        if !news.is_empty() {
+            // The certificate to expect before the route to where it is expected.
+            self.connections.replace(Arc::clone(&in_force.peers), tls(&in_force));
+            self.shared.set_routing(routing(&in_force));
+            self.wake();
         }
-        (trunk.target.address, trunk.target.transport) = (first.address, first.transport);
-        trunk.places = places;
-        in_force.peers = Arc::new(peers);
-        // The certificate to expect before the route to where it is expected.
-        self.connections.replace(Arc::clone(&in_force.peers), tls(&in_force));
-        self.shared.set_routing(routing(&in_force));
-        self.wake();
-        true
+        news
     }
 
     /// From now on new calls get 503.
@@ -170,6 +152,7 @@ impl Control {
 
     fn degraded(&self) -> Vec<String> {
         let mut degraded = self.findings.clone();
+        degraded.extend(named::tell_lost(&self.peers()));
         if self.shared.restarts() > 0 {
             degraded.push(format!(
                 "a worker panicked and was started anew, {} times",
@@ -186,14 +169,12 @@ impl Control {
     }
 }
 
-/// A trunk's id and its target's URI.
-type Named = (Arc<str>, Arc<str>);
-
 impl Host for Control {
     fn state(&self) -> State {
         let health = self.ledger.health();
         let policy = self.gate.policy();
         let draining = self.shared.is_draining();
+        let degraded = self.degraded();
         let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         State {
             ready: !draining && (health.is_ok() || policy.on_store_failure == OnStoreFailure::Forward),
@@ -222,7 +203,7 @@ impl Host for Control {
                     up: !trunk.watch.health.is_down(),
                 })
                 .collect(),
-            degraded: self.degraded(),
+            degraded,
         }
     }
 
@@ -299,9 +280,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     told
 }
 
-/// Trunks keep what is known of their health and addresses, and sources their positions, also when one before them is taken away: that one stays, without an address and suspended. Workers
-/// see new routes a moment after the gate sees the new roster, and a call judged in that moment must not be taken for another
-/// source's only because a table was added or removed further up.
+/// Trunks keep what is known of their health, names where they were found to lead, and sources their positions, also when one before
+/// them is taken away: that one stays, without an address and suspended. Workers see new routes a moment after the gate sees the new
+/// roster, and a call judged in that moment must not be taken for another source's only because a table was added or removed further
+/// up.
 fn keep_positions(old: &Config, new: &mut Config) {
     let find = |id: &str| new.sources.iter().position(|source| &*source.id == id);
     let mut order: Vec<(SourcePolicy, Source)> = Vec::with_capacity(new.sources.len());
@@ -325,31 +307,19 @@ fn keep_positions(old: &Config, new: &mut Config) {
     (new.sources, peers.sources) = order.into_iter().unzip();
     for trunk in &mut peers.trunks {
         let same = |old: &&Trunk| old.id == trunk.id && old.target.uri == trunk.target.uri;
-        let Some(old) = old.peers.trunks.iter().find(same) else {
-            continue;
-        };
-        if trunk.watch.options.is_some() {
+        let old = old.peers.trunks.iter().find(same);
+        if let Some(old) = old.filter(|_| trunk.watch.options.is_some()) {
             trunk.watch.health = Arc::clone(&old.watch.health);
         }
-        if !old.places.is_empty() {
-            trunk.places.clone_from(&old.places);
-            trunk.target = old.target.clone();
-        }
     }
+    named::keep(&old.peers, &mut peers);
     new.peers = Arc::new(peers);
 }
 
-/// Certificates and authorities, with the addresses that the trunks' names have been found to lead to.
+/// Certificates and authorities, with the addresses that names have been found to lead to.
 fn tls(config: &Config) -> Arc<Tls> {
     let mut tls = (*config.sip.tls).clone();
-    for trunk in &config.peers.trunks {
-        let Some(host) = Uri::parse(&trunk.target.uri).and_then(|uri| uri.host_port) else {
-            continue;
-        };
-        for place in trunk.places.iter().filter(|place| place.transport == Transport::Tls) {
-            tls.lead(host.host, place.address);
-        }
-    }
+    named::expect_certificates(&config.peers, &mut tls);
     Arc::new(tls)
 }
 
@@ -365,6 +335,7 @@ fn gone(policy: &SourcePolicy, peer: &Source) -> (SourcePolicy, Source) {
         certificate: None,
         trunks: Vec::new(),
         target: None,
+        places: Vec::new(),
         inbound: Vec::new(),
         access: Access::default(),
         ..peer.clone()

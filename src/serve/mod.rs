@@ -9,6 +9,7 @@ mod clock;
 mod control;
 mod dns;
 mod http;
+mod named;
 mod resolve;
 mod server;
 mod shard;

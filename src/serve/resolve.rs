@@ -1,17 +1,21 @@
-//! Where the names of trunks lead (RFC 3263), kept fresh in the background: a thread of its own looks every name up when its time to
-//! live is over and puts what it finds in force. No call ever waits for it; a name that cannot be looked up keeps its last addresses.
+//! Where the names of trunks and sources lead (RFC 3263), kept fresh in the background: a thread of its own looks every name up when
+//! its time to live is over and puts what it finds in force. No call ever waits for it; a name that cannot be looked up keeps its last
+//! addresses.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, StreamExt as _};
 use tracing::{info, warn};
 
 use super::Control;
+use super::named::{self, Named, Whose};
 use crate::sip::Transport;
 use crate::sip::message::Uri;
-use crate::sip::peer::Place;
+use crate::sip::peer::{Peers, Place};
 
 /// What a name leads to, and for how long that holds. An empty list: the name exists no such records (RFC 2308).
 pub(super) type Answer<T> = Result<(Vec<T>, Duration), String>;
@@ -164,67 +168,117 @@ fn transport_of(service: &str, secure: bool) -> Option<Transport> {
 
 /// One name in the care of the thread.
 struct Kept {
-    id: Arc<str>,
-    uri: Arc<str>,
+    wanted: Wanted,
     due: Instant,
     failed: bool,
 }
 
-/// Keeps the names of the trunks in force fresh until the server stops. `looked` is told once each has been looked up for the first
-/// time.
+/// Keeps the names of the trunks and sources in force fresh until the server stops. `looked` is told once each has been looked up for
+/// the first time.
 pub(super) async fn keep_fresh(names: impl Names, control: Arc<Control>, looked: SyncSender<()>) {
-    let mut kept: Vec<Kept> = Vec::new();
+    let stopped = async {
+        while !control.shared.is_stopping() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    // A name server that does not answer holds up no stop.
+    tokio::select! {
+        () = refresh(&names, &control, looked) => {}
+        () = stopped => {}
+    }
+}
+
+async fn refresh(names: &impl Names, control: &Control, looked: SyncSender<()>) {
+    let mut kept: HashMap<Named, Kept> = HashMap::new();
     let mut looked = Some(looked);
-    while !control.shared.is_stopping() {
+    let mut known = Arc::default();
+    let sockets = control.sockets();
+    loop {
+        let peers = control.peers();
+        if !Arc::ptr_eq(&peers, &known) {
+            keep(&mut kept, &peers);
+            known = peers;
+        }
         let now = Instant::now();
-        let (trunks, sockets) = control.named_trunks();
-        kept.retain(|one| trunks.iter().any(|(id, uri)| *id == one.id && *uri == one.uri));
-        for (id, uri) in trunks {
-            if !kept.iter().any(|one| one.id == id) {
-                kept.push(Kept {
-                    id,
-                    uri,
-                    due: now,
-                    failed: false,
-                });
+        let due = kept.iter().filter(|(_, one)| one.due <= now);
+        let due: Vec<(Named, Wanted)> = due.map(|(named, one)| (named.clone(), one.wanted.clone())).collect();
+        let answers = due.into_iter().map(async |(named, wanted)| {
+            let found = find(names, &wanted, &sockets).await;
+            (named, found)
+        });
+        let mut answers = std::pin::pin!(stream::iter(answers).buffer_unordered(AT_ONCE));
+        let (mut found, mut told) = (HashMap::new(), now);
+        while let Some((named, answer)) = answers.next().await {
+            if let Some(one) = kept.get_mut(&named) {
+                let places = one.take(&named.whose, answer);
+                found.extend(places.map(|places| (named, places)));
+            }
+            // Putting many in force at once costs as much as one.
+            if told.elapsed() >= TOGETHER {
+                tell(control, &std::mem::take(&mut found));
+                told = Instant::now();
             }
         }
-        for one in kept.iter_mut().filter(|one| one.due <= now) {
-            let Some(wanted) = Wanted::of(&one.uri) else { continue };
-            let found = find(&names, &wanted, &sockets).await;
-            let life = match found {
-                Ok((places, life)) if !places.is_empty() => {
-                    one.failed = false;
-                    if control.found(&one.id, &one.uri, places) {
-                        info!(trunk = &*one.id, "its name leads to other addresses");
-                    }
-                    life.clamp(SHORTEST, LONGEST)
-                }
-                other => {
-                    // A name that is not there yet is looked for again as soon as its zone lets us.
-                    let again = other.as_ref().map_or(AFTER_FAILURE, |(_, life)| *life);
-                    if !std::mem::replace(&mut one.failed, true) {
-                        let why = other
-                            .err()
-                            .unwrap_or_else(|| "no address that a socket of ours reaches".into());
-                        warn!(
-                            trunk = &*one.id,
-                            why, "its name cannot be found; what was found last is kept"
-                        );
-                    }
-                    again.clamp(SHORTEST, AFTER_FAILURE)
-                }
-            };
-            one.due = Instant::now() + life;
-        }
+        tell(control, &found);
         // Its receiver sees it go.
         drop(looked.take());
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// Those that are configured, and what is known of them already.
+fn keep(kept: &mut HashMap<Named, Kept>, peers: &Peers) {
+    let mut known = std::mem::take(kept);
+    for (named, _, _) in named::targets(peers) {
+        let Some(wanted) = Wanted::of(&named.uri) else { continue };
+        let one = known.remove(&named).unwrap_or_else(|| Kept {
+            wanted,
+            due: Instant::now(),
+            failed: false,
+        });
+        kept.insert(named, one);
+    }
+}
+
+fn tell(control: &Control, found: &HashMap<Named, Vec<Place>>) {
+    for named in control.found(found) {
+        info!(target = %named.whose, uri = &*named.uri, "its name leads to other addresses");
+    }
+}
+
+impl Kept {
+    /// What a look-up found, if anything; when the next is due. That nothing was found is told once.
+    fn take(&mut self, whose: &Whose, answer: Answer<Place>) -> Option<Vec<Place>> {
+        let (life, places) = match answer {
+            Ok((places, life)) if !places.is_empty() => {
+                self.failed = false;
+                (life.clamp(SHORTEST, LONGEST), Some(places))
+            }
+            other => {
+                // A name that is not there yet is looked for again as soon as its zone lets us.
+                let again = other.as_ref().map_or(AFTER_FAILURE, |(_, life)| *life);
+                if !std::mem::replace(&mut self.failed, true) {
+                    let why = other
+                        .err()
+                        .unwrap_or_else(|| "no address that a socket of ours reaches".into());
+                    warn!(target = %whose, why, "its name cannot be found; what was found last is kept");
+                }
+                (again.clamp(SHORTEST, AFTER_FAILURE), None)
+            }
+        };
+        self.due = Instant::now() + life;
+        places
+    }
+}
+
 /// How often the thread looks whether something is due, was reloaded, or is to end.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Names looked up side by side: one whose name server does not answer holds up no other.
+const AT_ONCE: usize = 32;
+
+/// What is found within this time is put in force together.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Bounds of a time to live: neither a record of zero seconds nor one of a week rules us.
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -233,7 +287,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Until a name that could not be found is looked up again, at the latest.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 
-/// Records of one answer, and addresses of one trunk, that are looked at.
+/// Records of one answer, and addresses of one target, that are looked at.
 const MAX_RECORDS: usize = 16;
 
 /// Priorities kept apart for each service.

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::control::{record_configuration, routing};
 use super::dns::Dns;
 use super::http::Http;
+use super::named;
 use super::resolve::keep_fresh;
 use super::shard::Shards;
 use super::shared::Shared;
@@ -51,7 +52,7 @@ const T1: Duration = Duration::from_millis(500);
 /// How often a drain looks whether all is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// How long a start may wait for the names of trunks.
+/// How long a start may wait for the names of trunks and sources.
 const FIRST_NAMES: Duration = Duration::from_secs(2);
 
 /// What a server needs beside its configuration.
@@ -255,12 +256,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts the thread that keeps the names of trunks fresh. Where no call could go anywhere before, waits for what it finds first,
-    /// but not for long.
+    /// Starts the thread that keeps the names of trunks and sources fresh. Where no address of one is known yet, waits for what it
+    /// finds first, but not for long.
     fn watch_names(&mut self, control: &Arc<Control>) -> Result<(), ServeError> {
         let (looked, first) = std::sync::mpsc::sync_channel(1);
         let servers = control.nameservers();
-        let lost = control.has_lost_trunks();
+        let lost = named::targets(&control.peers()).any(|(_, target, _)| target.is_lost());
         let control = Arc::clone(control);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -272,7 +273,7 @@ impl Server {
                 // Without name servers the addresses found at start stay.
                 match runtime.block_on(async { Dns::new(&servers) }) {
                     Ok(dns) => runtime.block_on(keep_fresh(dns, control, looked)),
-                    Err(fault) => warn!(fault, "names of trunks are not looked up again"),
+                    Err(fault) => warn!(fault, "names of trunks and sources are not looked up again"),
                 }
             })
             .map_err(|fault| ServeError::SetUp("the lookup of names", fault.to_string()))?;

@@ -456,6 +456,7 @@ pub fn routing(setup: &Setup) -> Routing {
         },
         trunks: Vec::new(),
         target: Some(target(NAMES[PBX].1)),
+        places: Vec::new(),
         inbound: vec![NumberRange {
             first: number(33_162_001_000),
             last: number(33_162_001_999),

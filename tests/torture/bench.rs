@@ -302,6 +302,7 @@ fn routing() -> Routing {
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: None,
+        places: Vec::new(),
         inbound: Vec::new(),
         refuse_with: 403,
         redress: None,

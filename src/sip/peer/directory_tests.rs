@@ -36,6 +36,7 @@ fn source(addresses: &[&str]) -> Source {
         trusted: TrustedHeaders::default(),
         trunks: Vec::new(),
         target: Some(target("192.0.2.99:5060")),
+        places: Vec::new(),
         inbound: Vec::new(),
         refuse_with: 403,
         redress: None,

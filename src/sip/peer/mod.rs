@@ -47,6 +47,11 @@ impl Target {
             transport,
         }
     }
+
+    /// Is its name still to be found?
+    pub fn is_lost(&self) -> bool {
+        self.address.ip().is_unspecified()
+    }
 }
 
 /// One of the addresses that a name leads to.
@@ -84,6 +89,8 @@ pub struct Source {
     pub trunks: Vec<TrunkIndex>,
     /// Where calls from a trunk to `inbound` numbers go.
     pub target: Option<Target>,
+    /// Where that target's name leads (RFC 3263), the target's own address among them; empty: to that address alone.
+    pub places: Vec<Place>,
     pub inbound: Vec<NumberRange>,
     /// 403, 603 or 608.
     pub refuse_with: u16,
@@ -131,6 +138,14 @@ pub struct Trunk {
     pub number_format: NumberFormat,
     /// Its target takes TCP at the same address too: requests that are too large for a datagram go that way (RFC 3261 §18.1.1).
     pub large_over_tcp: bool,
+}
+
+impl Trunk {
+    /// Does any of its addresses take TLS?
+    pub fn takes_tls(&self) -> bool {
+        let mut found = self.places.iter();
+        self.target.transport == Transport::Tls || found.any(|place| place.transport == Transport::Tls)
+    }
 }
 
 /// Who sent a message.

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::choose;
 use super::context::{Asked, Context, ContextId, Server};
 use super::counters::Shed;
-use super::forward::To;
+use super::forward::must_be_secure;
 use super::keys::Stamp;
 use super::outcome::Settlement;
 use super::question;
@@ -20,7 +20,7 @@ use crate::numbering::Number;
 use crate::rules::{Callee, Reason};
 use crate::sip::Now;
 use crate::sip::message::{Header, Message, Method, Snippet, Uri, Via};
-use crate::sip::peer::{NumberFormat, Peer, TrunkIndex};
+use crate::sip::peer::{Peer, TrunkIndex};
 
 /// Why a request goes no further (RFC 3261 §16.3).
 pub(super) struct Fault {
@@ -157,8 +157,11 @@ impl Proxy {
             _ => None,
         };
         let sources = &routed.routing.peers.sources;
-        let target = source.and_then(|index| sources.get(usize::from(index.0))?.target.as_ref());
-        let Some(target) = target else {
+        let found = source.and_then(|index| {
+            let source = sources.get(usize::from(index.0))?;
+            Some((index, source.target.as_ref()?, &source.places))
+        });
+        let Some((index, target, found)) = found else {
             return self.core.reply(&arrival, 404, &[]);
         };
         let is_invite = message.method() == Method::Invite;
@@ -168,17 +171,11 @@ impl Proxy {
         let id = self.open(arrival, SmallVec::new(), false);
         self.trying(now, id);
         if let Some(context) = self.contexts.get_mut(id) {
-            let to = To {
-                target,
-                format: NumberFormat::AsDialled,
-                trunk: None,
-                outbound: false,
-            };
-            if !self.core.open_branch(context, now, &to, plan) {
-                let bytes = self.core.response(context, 500, &[]);
-                self.core.answer(context, now, 500, bytes);
-            }
+            let places = choose::places(target, found, &mut self.core.chance);
+            let peer = Peer::Source(index);
+            context.places.extend(places.into_iter().map(|place| (peer, place)));
         }
+        self.start(now, id);
         self.finish(id, now);
     }
 
@@ -272,15 +269,8 @@ impl Proxy {
         emergency: bool,
     ) -> SmallVec<[TrunkIndex; 4]> {
         let peers = &self.routed.routing.peers;
-        let secure = message
-            .request_uri()
-            .get(..5)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
-        // RFC 5630 §5.3: `sips` goes nowhere but over TLS.
-        let fits = |trunk: &crate::sip::peer::Trunk| {
-            let found = !trunk.target.address.ip().is_unspecified();
-            found && (emergency || !secure || trunk.target.transport == crate::sip::Transport::Tls)
-        };
+        let over_any = emergency || !must_be_secure(message);
+        let fits = |trunk: &crate::sip::peer::Trunk| !trunk.target.is_lost() && (over_any || trunk.takes_tls());
         let up = |trunk: &crate::sip::peer::Trunk| trunk.watch.health.is_usable(now.mono);
         let chance = &mut self.core.chance;
         let mut order = choose::order(peers, allowed, chance, |trunk| fits(trunk) && up(trunk));

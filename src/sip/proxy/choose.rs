@@ -1,9 +1,10 @@
-//! In which order trunks are tried: by priority, and among equals by chance in proportion to their weights (as RFC 2782 does).
+//! In which order trunks, and the addresses of a name, are tried: by priority, and among equals by chance in proportion to their
+//! weights (as RFC 2782 does).
 
 use smallvec::SmallVec;
 
 use super::keys::Chance;
-use crate::sip::peer::{Peers, Place, Trunk, TrunkIndex};
+use crate::sip::peer::{Peers, Place, Target, Trunk, TrunkIndex};
 
 /// The trunks for a call, the first to be tried last. `allowed` empty: all of them.
 pub(super) fn order(
@@ -22,19 +23,18 @@ pub(super) fn order(
     draw(&mut left, chance)
 }
 
-/// The addresses of a trunk, the first to be tried last.
-pub(super) fn places(trunk: &Trunk, chance: &mut Chance) -> SmallVec<[Place; 4]> {
-    if trunk.places.is_empty() {
-        let target = &trunk.target;
-        return smallvec::smallvec![Place {
+/// The addresses of a target, whose name has been found to lead to `found`, the first to be tried last; none where it is lost.
+pub(super) fn places(target: &Target, found: &[Place], chance: &mut Chance) -> SmallVec<[Place; 4]> {
+    if found.is_empty() {
+        let own = Place {
             address: target.address,
             transport: target.transport,
             priority: 0,
             weight: 0,
-        }];
+        };
+        return (!target.is_lost()).then_some(own).into_iter().collect();
     }
-    let mut left: SmallVec<[(Place, u16, u16); 8]> = trunk
-        .places
+    let mut left: SmallVec<[(Place, u16, u16); 8]> = found
         .iter()
         .map(|place| (*place, place.priority, place.weight))
         .collect();

@@ -43,8 +43,9 @@ pub(super) struct Context {
     pub(super) branches: SmallVec<[Branch; 1]>,
     /// Trunks still to be tried, the next one last.
     pub(super) trunks: SmallVec<[TrunkIndex; 4]>,
-    /// Addresses of the trunk being tried that are still to be tried, the next one last (RFC 3263 §4.3).
-    pub(super) places: SmallVec<[(TrunkIndex, Place); 1]>,
+    /// Addresses of the trunk being tried, or of the source that is called, that are still to be tried, the next one last (RFC 3263
+    /// §4.3).
+    pub(super) places: SmallVec<[(Peer, Place); 1]>,
     /// The question that the gate has not answered.
     pub(super) ask: Option<Asked>,
     pub(super) emergency: bool,

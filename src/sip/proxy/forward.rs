@@ -61,7 +61,8 @@ impl Core {
         }
     }
 
-    /// Sends the request to the next trunk in order; false where none is left, or the time for new branches is over.
+    /// Sends the request to the next address in order, of the next trunk where there is none; false where none is left, or the time
+    /// for new branches is over.
     pub(super) fn next_branch(&mut self, context: &mut Context, now: Now) -> bool {
         let routed = context.routed.clone();
         let peers = &routed.routing.peers;
@@ -70,29 +71,43 @@ impl Core {
                 context.end_search();
                 return false;
             }
-            let Some((index, place)) = context.places.pop() else {
+            let Some((peer, place)) = context.places.pop() else {
                 let Some(index) = context.trunks.pop() else {
                     return false;
                 };
                 if let Some(trunk) = peers.trunks.get(usize::from(index.0)) {
-                    let places = choose::places(trunk, &mut self.chance);
-                    context.places.extend(places.into_iter().map(|place| (index, place)));
+                    let places = choose::places(&trunk.target, &trunk.places, &mut self.chance);
+                    let peer = Peer::Trunk(index);
+                    context.places.extend(places.into_iter().map(|place| (peer, place)));
                 }
                 continue;
             };
-            let Some(trunk) = peers.trunks.get(usize::from(index.0)) else {
-                continue;
+            let (uri, format, trunk) = match peer {
+                Peer::Trunk(index) => match peers.trunks.get(usize::from(index.0)) {
+                    Some(trunk) => (&trunk.target.uri, trunk.number_format, Some(index)),
+                    None => continue,
+                },
+                Peer::Source(index) => match peers.sources.get(usize::from(index.0)).map(|source| &source.target) {
+                    Some(Some(target)) => (&target.uri, NumberFormat::AsDialled, None),
+                    _ => continue,
+                },
+                Peer::Unknown => continue,
             };
+            // RFC 5630 §5.3: `sips` goes nowhere but over TLS; an emergency call goes anyhow.
+            let fits = place.transport == Transport::Tls || trunk.is_none() || context.emergency;
+            if !fits && must_be_secure(&context.request) {
+                continue;
+            }
             let target = Target {
-                uri: Arc::clone(&trunk.target.uri),
+                uri: Arc::clone(uri),
                 address: place.address,
                 transport: place.transport,
             };
             let to = To {
                 target: &target,
-                format: trunk.number_format,
-                trunk: Some(index),
-                outbound: true,
+                format,
+                trunk,
+                outbound: trunk.is_some(),
             };
             if self.open_branch(context, now, &to, &routed.routing.plan) {
                 return true;
@@ -301,6 +316,12 @@ pub(super) fn trusted(routed: &super::core::Routed, peer: Peer) -> Option<&Trust
         }
         Peer::Trunk(_) | Peer::Unknown => None,
     }
+}
+
+/// Is it a `sips:` URI that is asked for?
+pub(super) fn must_be_secure(request: &Message) -> bool {
+    let scheme = request.request_uri().get(..5);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }
 
 /// The window in which the call may start has closed.

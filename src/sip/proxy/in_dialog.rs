@@ -220,9 +220,8 @@ fn named(routed: &Routed, host: &str) -> Option<(SocketAddr, Transport)> {
     let trunks = peers.trunks.iter().map(|trunk| &trunk.target);
     let sources = peers.sources.iter().filter_map(|source| source.target.as_ref());
     let is_named = |target: &&Target| {
-        Uri::parse(&target.uri)
-            .and_then(|uri| uri.host_port)
-            .is_some_and(|known| known.host.eq_ignore_ascii_case(host))
+        let known = Uri::parse(&target.uri).and_then(|uri| uri.host_port);
+        !target.is_lost() && known.is_some_and(|known| known.host.eq_ignore_ascii_case(host))
     };
     trunks
         .chain(sources)

@@ -344,6 +344,7 @@ fn routing() -> Routing {
         },
         trunks: Vec::new(),
         target: Some(target(SOURCE)),
+        places: Vec::new(),
         inbound: vec![NumberRange {
             first: number(33_162_001_000),
             last: number(33_162_001_999),

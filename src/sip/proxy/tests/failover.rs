@@ -127,6 +127,41 @@ fn without_a_trunk_the_call_ends_with_500() {
     assert_eq!(rig.lines(), ["10.0.0.1:5060 500 INVITE"]);
 }
 
+fn settings_with_tls() -> Settings {
+    let mut settings = settings();
+    settings.listeners.push(Listener {
+        id: ListenerId(1),
+        transport: Transport::Tls,
+        advertise: Arc::from("10.0.9.9:5061"),
+        local: "10.0.9.9:5061".parse().unwrap(),
+    });
+    settings
+}
+
+/// A name whose records lead over UDP first and over TLS next.
+#[test]
+fn of_a_name_with_several_transports_a_sips_call_tries_the_addresses_over_tls_only() {
+    let place = |address: &str, transport, priority| Place {
+        address: address.parse().unwrap(),
+        transport,
+        priority,
+        weight: 0,
+    };
+    let mut peers = peers();
+    peers.trunks.truncate(1);
+    peers.trunks[0].places = vec![place(TRUNK_A, Transport::Udp, 1), place(TRUNK_B, Transport::Tls, 2)];
+    for (invite, first) in [
+        (invite(), TRUNK_A),
+        (invite().replace("INVITE sip:", "INVITE sips:"), TRUNK_B),
+    ] {
+        let mut rig = Rig::with(settings_with_tls(), peers.clone());
+        rig.receive(PBX, invite).allow();
+        let sent = rig.take();
+        let onward: Vec<&str> = sent.iter().map(|(to, _)| &**to).filter(|to| *to != PBX).collect();
+        assert_eq!(onward, [first]);
+    }
+}
+
 #[test]
 fn a_sips_call_goes_to_trunks_over_tls_only() {
     let secure = invite().replace("INVITE sip:", "INVITE sips:");
@@ -136,16 +171,9 @@ fn a_sips_call_goes_to_trunks_over_tls_only() {
     assert!(lines.iter().all(|line| line.starts_with(PBX)), "{lines:?}");
     assert_eq!(lines.last().unwrap(), "10.0.0.1:5060 500 INVITE");
 
-    let mut settings = settings();
-    settings.listeners.push(Listener {
-        id: ListenerId(1),
-        transport: Transport::Tls,
-        advertise: Arc::from("10.0.9.9:5061"),
-        local: "10.0.9.9:5061".parse().unwrap(),
-    });
     let mut peers = peers();
     peers.trunks[1].target.transport = Transport::Tls;
-    let mut rig = Rig::with(settings, peers);
+    let mut rig = Rig::with(settings_with_tls(), peers);
     rig.receive(PBX, secure).allow();
     let forwarded = rig.last_to(TRUNK_B);
     assert_eq!(forwarded.request_uri(), "sips:0612345678@10.0.1.2:5090");

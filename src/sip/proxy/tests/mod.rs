@@ -19,7 +19,7 @@ use crate::gate::{NumberRange, SourceIndex};
 use crate::numbering::E164;
 use crate::rules::{Reason, Verdict};
 use crate::sip::message::Header;
-use crate::sip::peer::{Access, Matcher, NumberFormat, Source, Target, Trunk, TrustedHeaders, Watch};
+use crate::sip::peer::{Access, Matcher, NumberFormat, Place, Source, Target, Trunk, TrustedHeaders, Watch};
 
 pub(super) fn plan() -> Arc<Plan> {
     Arc::new(crate::law::Law::embedded().plan.clone())
@@ -80,6 +80,7 @@ fn peers() -> Peers {
             },
             trunks: Vec::new(),
             target: Some(target("sip:10.0.0.1:5060", PBX)),
+            places: Vec::new(),
             inbound: vec![NumberRange {
                 first: E164::new(33_162_001_000).unwrap(),
                 last: E164::new(33_162_001_999).unwrap(),
