@@ -151,6 +151,8 @@ impl Core {
                 at: seconds(at),
                 settled: None,
             };
+            // The reservation that it goes without would count too, since nobody knows whether it was written.
+            row.supersede(meta.call, seconds(at));
             row.marks.push(mark);
             self.pages.count(page.put(key, &row));
             self.append_or_defer(

@@ -17,8 +17,9 @@ use super::row::seconds;
 use super::secret::{Secret, sync_folder};
 use super::view::{self, Loaded};
 use super::{Core, EmbeddedLedger, Options, wait_here};
-use crate::journal::{self, Class, Journal, JournalError, Kind};
+use crate::journal::{self, Class, Draft, Journal, JournalError, Kind};
 use crate::ledger::Answer;
+use crate::ledger::body::{self, Record};
 
 /// How often the journal syncs where reservations do not wait for it (`durability = "interval"`).
 const SYNC_EVERY: Duration = Duration::from_millis(50);
@@ -172,13 +173,17 @@ impl Core {
     /// Brings what an earlier run could only leave aside into the journal.
     fn absorb(&self) -> io::Result<u64> {
         let drafts = deferred::read_spool(&self.options.path)?;
-        let count = drafts.len() as u64;
+        let mut count = 0;
         let mut last = None;
         let mut replay = Replay::new(self);
         for draft in drafts {
             if draft.kind == Kind::Recovered {
                 self.latest.fetch_max(seconds(draft.at), Ordering::Relaxed);
+                if self.has_reservation(&draft) {
+                    continue;
+                }
             }
+            count += 1;
             let pending = self
                 .append(Class::Binding, vec![draft.clone()])
                 .map_err(io::Error::other)?;
@@ -196,5 +201,23 @@ impl Core {
         }
         deferred::remove_spool(&self.options.path)?;
         Ok(count)
+    }
+
+    /// The reservation that this call went without is in the journal after all: it was written, and then not confirmed because the disk
+    /// failed. The one attempt counts once.
+    fn has_reservation(&self, recovered: &Draft) -> bool {
+        let stored = journal::Stored {
+            sequence: 0,
+            kind: recovered.kind,
+            at: recovered.at,
+            siren: recovered.siren,
+            body: Some(recovered.body.clone()),
+        };
+        match body::read(&stored) {
+            Ok(Record::Recovered { key, meta }) => self.with_page(key.callee, |page| {
+                page.get(key).has_open(meta.call, seconds(recovered.at))
+            }),
+            _ => false,
+        }
     }
 }

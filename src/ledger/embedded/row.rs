@@ -50,6 +50,10 @@ impl Mark {
                 .is_none_or(|(at, _)| now <= at.saturating_add(SAME_CALL_SECONDS))
     }
 
+    fn is_open(&self, call: u64, at: u32) -> bool {
+        call != 0 && self.call == call && self.at == at && self.settled.is_none()
+    }
+
     fn is_over(&self, now: u32) -> bool {
         let kept_until = match self.settled {
             None => self.at.saturating_add(UNSETTLED_SECONDS),
@@ -119,6 +123,18 @@ impl Row {
             .iter()
             .find(|mark| mark.is_of_call(call, now))
             .map(|mark| mark.id)
+    }
+
+    /// Has it an attempt of that call that was made at that moment and never settled?
+    pub fn has_open(&self, call: u64, at: u32) -> bool {
+        self.marks.iter().any(|mark| mark.is_open(call, at))
+    }
+
+    /// Gives such an attempt back: another stands for it.
+    pub fn supersede(&mut self, call: u64, at: u32) {
+        for mark in self.marks.iter_mut().filter(|mark| mark.is_open(call, at)) {
+            mark.settled = Some((at, Outcome::Unsent));
+        }
     }
 
     /// Settles the attempt; false where it is not known any more.

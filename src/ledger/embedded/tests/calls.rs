@@ -214,6 +214,22 @@ fn recovered_call_counts_at_once_and_after_a_restart() {
 }
 
 #[test]
+fn a_call_that_went_without_its_reservation_counts_once_when_that_comes_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let late = ledger.reserve(ask(key(1), hours(1), 7));
+    ledger.recover(key(1), hours(1), meta(7));
+    assert_eq!(history(&ledger, key(1)).attempts.as_slice(), [hours(1)]);
+    let Ok(Reserved::Granted(id)) = wait(late) else {
+        panic!("the journal takes it");
+    };
+    ledger.settle(key(1), id, Outcome::Unsent, hours(1));
+    assert_eq!(history(&ledger, key(1)).attempts.as_slice(), [hours(1)]);
+    close(ledger);
+    assert_eq!(history(&open(folder.path()), key(1)).attempts.as_slice(), [hours(1)]);
+}
+
+#[test]
 fn closed_store_reserves_nothing_and_can_be_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
