@@ -194,11 +194,14 @@ proptest! {
     fn an_allowed_call_stays_allowed_until_it_has_to_be_judged_anew((case, now) in case_and_moment()) {
         let verdict = case.judge_at(now);
         if let (true, Some(until)) = (verdict.allowed, verdict.valid_until) {
-            // What is known today to come later (a refusal, attempts elsewhere) is no part of it.
+            // What is known today to come later (a refusal, attempts elsewhere, the call that uses a consent up) is no part of it.
             let mut case = case;
             case.attempts.retain(|attempt| *attempt <= now);
             case.refused_at = case.refused_at.filter(|refused| *refused <= now);
             case.consents.retain(|consent| consent.given_at <= now);
+            for consent in &mut case.consents {
+                consent.used_at = consent.used_at.filter(|used| *used <= now);
+            }
             case.opposed_since = case.opposed_since.filter(|since| since.and_hms_opt(0, 0, 0).unwrap().and_utc() + TimeDelta::days(2) < now);
             prop_assert!(until >= now);
             let last = (until - TimeDelta::seconds(1)).max(now);
