@@ -53,7 +53,7 @@ pub(super) enum Inbound {
     Message(Flow, Bytes, Handed),
     /// A destination cannot be reached; the kernel tells any one of the sockets that share an address.
     Unreachable(Flow),
-    /// A message of the worker at that position, to go by a connection that lives here.
+    /// A message of the shard at that position, to go by a connection that lives here.
     Send(usize, Flow, Bytes),
     /// Something changed in [`Shared`].
     Look,
@@ -347,7 +347,7 @@ impl<'a> Turn<'a> {
     fn do_outputs(&mut self, position: usize, proxy: &mut Proxy, now: Now) {
         while let Some(output) = proxy.poll() {
             match output {
-                Output::Send { flow, bytes } => self.send(flow, bytes),
+                Output::Send { flow, bytes } => self.send(position, flow, bytes),
                 Output::Ask { id, question } => match self.worker.gate.admit(&question, now.wall) {
                     Answer::Ready(decision) => proxy.decide(now, id, decision),
                     // Bounded by the proxy's `max_asks`.
@@ -361,12 +361,12 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// By a socket of this worker, or through the worker that has the connection.
-    fn send(&mut self, flow: Flow, bytes: Bytes) {
+    /// By a socket of this worker, or through the worker that has the connection. If it fails, the shard at that position is told.
+    fn send(&mut self, position: usize, flow: Flow, bytes: Bytes) {
         let Some(other) = self.sockets.elsewhere(&flow) else {
-            return self.sockets.send(flow, bytes);
+            return self.sockets.send_for(position, flow, bytes);
         };
-        let handed = Inbound::Send(self.worker.position, flow, bytes);
+        let handed = Inbound::Send(position, flow, bytes);
         let inbox = self.worker.others.get(other);
         if inbox.is_none_or(|inbox| inbox.try_send(handed).is_err()) {
             self.worker.shared.count_dropped(1);

@@ -27,16 +27,23 @@ impl Cluster {
 
 /// A server with [`WORKERS`], one source on all of 127.0.0.1 but the trunk's port, with `limits` in its table.
 fn cluster(limits: &str) -> (Server, TempDir, Cluster, Peer) {
-    let folder = tempfile::tempdir().expect("a folder");
     let trunk = Peer::new();
-    let mut text = text(folder.path(), &[], &trunk).replace("drain =", &format!("workers = {WORKERS}\ndrain ="));
+    let (server, folder, pbx) = cluster_before(&trunk, limits, |text| text);
+    (server, folder, pbx, trunk)
+}
+
+/// The same, the rest of its configuration as `change` makes it.
+fn cluster_before(trunk: &Peer, limits: &str, change: impl FnOnce(String) -> String) -> (Server, TempDir, Cluster) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = text(folder.path(), &[], trunk).replace("drain =", &format!("workers = {WORKERS}\ndrain ="));
+    let mut text = change(text);
     // Writing into a String cannot fail.
     let _ = write!(
         text,
         "[[source]]\nid = \"dialer\"\naddresses = [\"127.0.0.1\"]\nprofessionals = [\"acme\"]\ndialling = \"automated\"\n{limits}\n"
     );
     let server = Server::start(parse(&text), setup()).expect("started");
-    (server, folder, Cluster::new(), trunk)
+    (server, folder, Cluster::new())
 }
 
 fn name(call: usize) -> (String, String) {
@@ -175,6 +182,28 @@ fn requests_within_a_dialog_pass_from_the_same_and_from_another_port() {
         assert_eq!(final_answer(other, &name, "BYE").status(), 200);
     }
     assert_eq!(server.control().restarts(), 0);
+    server.close().expect("closed");
+}
+
+#[test]
+fn a_trunk_that_takes_no_connection_is_known_at_once_whichever_worker_found_out() {
+    // Bound and not listening: nobody else gets the port, and who connects is turned away.
+    let dead = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    dead.bind(&any.into()).expect("a free port");
+    let dead_address = dead.local_addr().expect("bound").as_socket().expect("an address");
+    let trunk = Peer::new();
+    let (server, _folder, pbx) = cluster_before(&trunk, "", |text| {
+        text.replace("udp://127.0.0.1:0\"", "udp://127.0.0.1:0\", \"tcp://127.0.0.1:0\"")
+            .replace(&trunk.address().to_string(), &format!("{dead_address};transport=tcp"))
+    });
+    let proxy = server.sip()[0];
+    for call in 0..CALLS {
+        let (name, to) = name(call);
+        pbx.peer(call).invite(proxy, &name, &to);
+        // Not by timer B, for which nobody here waits.
+        assert_eq!(pbx.peer(call).result(&name).status(), 500);
+    }
     server.close().expect("closed");
 }
 
