@@ -17,7 +17,7 @@ use super::row::seconds;
 use super::secret::{Secret, sync_folder};
 use super::view::{self, Loaded};
 use super::{Core, EmbeddedLedger, Options, wait_here};
-use crate::journal::{self, Class, Draft, Journal, JournalError, Kind};
+use crate::journal::{self, Class, Journal, JournalError, Kind};
 use crate::ledger::Answer;
 use crate::ledger::body::{self, Record};
 
@@ -177,23 +177,23 @@ impl Core {
         let mut last = None;
         let mut replay = Replay::new(self);
         for draft in drafts {
+            let mut stored = journal::Stored {
+                sequence: 0,
+                kind: draft.kind,
+                at: draft.at,
+                siren: draft.siren,
+                body: Some(draft.body.clone()),
+            };
             if draft.kind == Kind::Recovered {
                 self.latest.fetch_max(seconds(draft.at), Ordering::Relaxed);
-                if self.has_reservation(&draft) {
+                if self.has_reservation(&stored) {
                     continue;
                 }
             }
             count += 1;
-            let pending = self
-                .append(Class::Binding, vec![draft.clone()])
-                .map_err(io::Error::other)?;
-            replay.take(&journal::Stored {
-                sequence: pending.first,
-                kind: draft.kind,
-                at: draft.at,
-                siren: draft.siren,
-                body: Some(draft.body),
-            });
+            let pending = self.append(Class::Binding, vec![draft]).map_err(io::Error::other)?;
+            stored.sequence = pending.first;
+            replay.take(&stored);
             last = Some(pending);
         }
         if let Some(pending) = last {
@@ -205,15 +205,8 @@ impl Core {
 
     /// The reservation that this call went without is in the journal after all: it was written, and then not confirmed because the disk
     /// failed. The one attempt counts once.
-    fn has_reservation(&self, recovered: &Draft) -> bool {
-        let stored = journal::Stored {
-            sequence: 0,
-            kind: recovered.kind,
-            at: recovered.at,
-            siren: recovered.siren,
-            body: Some(recovered.body.clone()),
-        };
-        match body::read(&stored) {
+    fn has_reservation(&self, recovered: &journal::Stored) -> bool {
+        match body::read(recovered) {
             Ok(Record::Recovered { key, meta }) => self.with_page(key.callee, |page| {
                 page.get(key).has_open(meta.call, seconds(recovered.at))
             }),
