@@ -107,9 +107,8 @@ impl Worker {
 /// The state of one incarnation.
 struct Turn<'a> {
     worker: &'a mut Worker,
-    shards: Arc<Shards>,
     sockets: Sockets,
-    /// By shard, when this worker is to look at its timers; the wake-up is stale where another worker watches it by now.
+    /// By shard, when this worker is to look at its timers. The wake-up is stale where another worker watches it by now.
     due: Vec<Option<Instant>>,
     /// Generation of the routing in force in the sockets.
     generation: u64,
@@ -131,7 +130,6 @@ struct Turn<'a> {
 impl<'a> Turn<'a> {
     fn new(worker: &'a mut Worker) -> io::Result<Self> {
         Ok(Self {
-            shards: Arc::clone(&worker.shards),
             sockets: Sockets::new(&worker.bound, worker.position, &worker.connections)?,
             due: vec![None; worker.shards.len()],
             generation: worker.shared.generation(),
@@ -230,15 +228,20 @@ impl<'a> Turn<'a> {
 
     /// Begins with the shards that are this worker's to watch.
     fn take_up(&mut self, now: Now) {
-        let shards = Arc::clone(&self.shards);
-        for (position, shard) in shards.iter().enumerate() {
-            if shard.is_watched_by(self.worker.position) {
-                self.work(position, shard.hold(now), now, |_| ());
+        for position in 0..self.due.len() {
+            if self.worker.shards[position].is_watched_by(self.worker.position) {
+                self.work_in(position, now, |_| ());
             }
         }
     }
 
-    /// Does something in a shard and whatever the proxy asks for then, and watches it from now on.
+    /// Does something in a shard, once nobody else is at it.
+    fn work_in(&mut self, position: usize, now: Now, act: impl FnOnce(&mut Proxy)) {
+        let shards = Arc::clone(&self.worker.shards);
+        self.work(position, shards[position].hold(now), now, act);
+    }
+
+    /// Does something in the shard that is held, and whatever the proxy asks for then; watches it from now on.
     fn work(&mut self, position: usize, mut held: Held<'_>, now: Now, act: impl FnOnce(&mut Proxy)) {
         act(&mut held);
         self.do_outputs(position, &mut held, now);
@@ -247,11 +250,10 @@ impl<'a> Turn<'a> {
             self.worker.shared.set_pending(position, held.pending());
         }
         self.due[position] = held.poll_timeout();
-        self.shards[position].watch(self.worker.position);
+        self.worker.shards[position].watch(self.worker.position);
     }
 
     fn take_answers(&mut self, now: Now) {
-        let shards = Arc::clone(&self.shards);
         let mut answered = std::mem::take(&mut self.answered);
         for answer in answered.drain(..) {
             let (id, decision) = match answer {
@@ -261,16 +263,14 @@ impl<'a> Turn<'a> {
             if let Some((position, ask, question)) = self.asked.remove(&id) {
                 // A question whose answer was lost to a panic gets what a store that does not answer gives.
                 let decision = decision.unwrap_or_else(|| self.worker.gate.without_store(&question, now.wall));
-                self.work(position, shards[position].hold(now), now, |proxy| {
-                    proxy.decide(now, ask, decision);
-                });
+                self.work_in(position, now, |proxy| proxy.decide(now, ask, decision));
             }
         }
         self.answered = answered;
     }
 
     fn take_messages(&mut self, now: Now) {
-        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        let (shards, own) = (Arc::clone(&self.worker.shards), self.worker.position);
         let mut handed = std::mem::take(&mut self.handed);
         for inbound in handed.drain(..) {
             match inbound {
@@ -279,12 +279,10 @@ impl<'a> Turn<'a> {
                     drop(handed);
                     self.work(own, held, now, |proxy| proxy.receive(now, flow, bytes));
                 }
-                Inbound::Unreachable(flow) => self.work(own, shards[own].hold(now), now, |proxy| {
-                    proxy.send_failed(now, flow);
-                }),
-                Inbound::Send(sender, flow, bytes) => self.sockets.send_for(sender, flow, bytes),
+                Inbound::Unreachable(flow) => self.work_in(own, now, |proxy| proxy.send_failed(now, flow)),
+                Inbound::Send(sender, flow, bytes) => self.sockets.send(sender, flow, bytes),
                 // Its timers may have changed.
-                Inbound::Look => self.work(own, shards[own].hold(now), now, |_| ()),
+                Inbound::Look => self.work_in(own, now, |_| ()),
             }
         }
         self.handed = handed;
@@ -292,11 +290,10 @@ impl<'a> Turn<'a> {
         let light = received.len() <= LIGHT;
         for (flow, bytes) in received.drain(..) {
             let position = shards.of(&bytes).unwrap_or(own);
-            let shard = &shards[position];
             let held = if position == own {
-                Some(shard.hold(now))
+                Some(shards[own].hold(now))
             } else if light {
-                shard.borrow(now)
+                shards[position].borrow(now)
             } else {
                 None
             };
@@ -310,14 +307,14 @@ impl<'a> Turn<'a> {
 
     /// To the worker of the shard.
     fn hand_over(&self, position: usize, flow: Flow, bytes: Bytes) {
-        let message = Inbound::Message(flow, bytes, Handed::to(&self.shards, position));
+        let message = Inbound::Message(flow, bytes, Handed::to(&self.worker.shards, position));
         if self.worker.others[position].try_send(message).is_err() {
             self.worker.shared.count_dropped(1);
         }
     }
 
     fn take_failures(&mut self, now: Now) {
-        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        let own = self.worker.position;
         let failures: Vec<_> = self.sockets.failures().collect();
         for failure in failures {
             for (position, other) in self.worker.others.iter().enumerate() {
@@ -327,19 +324,17 @@ impl<'a> Turn<'a> {
                 }
             }
             if failure.workers & (1 << own) != 0 {
-                self.work(own, shards[own].hold(now), now, |proxy| {
-                    proxy.send_failed(now, failure.flow);
-                });
+                self.work_in(own, now, |proxy| proxy.send_failed(now, failure.flow));
             }
         }
     }
 
     /// Fires the timers that are due, of the shards that are this worker's to watch.
     fn take_timers(&mut self, now: Now) {
-        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
-        for (position, shard) in shards.iter().enumerate() {
-            if self.due[position].take_if(|due| *due <= now.mono).is_some() && shard.is_watched_by(own) {
-                self.work(position, shard.hold(now), now, |proxy| proxy.timeout(now));
+        for position in 0..self.due.len() {
+            let is_due = self.due[position].take_if(|due| *due <= now.mono).is_some();
+            if is_due && self.worker.shards[position].is_watched_by(self.worker.position) {
+                self.work_in(position, now, |proxy| proxy.timeout(now));
             }
         }
     }
@@ -364,7 +359,7 @@ impl<'a> Turn<'a> {
     /// By a socket of this worker, or through the worker that has the connection. If it fails, the shard at that position is told.
     fn send(&mut self, position: usize, flow: Flow, bytes: Bytes) {
         let Some(other) = self.sockets.elsewhere(&flow) else {
-            return self.sockets.send_for(position, flow, bytes);
+            return self.sockets.send(position, flow, bytes);
         };
         let handed = Inbound::Send(position, flow, bytes);
         let inbox = self.worker.others.get(other);
@@ -376,7 +371,7 @@ impl<'a> Turn<'a> {
     /// Puts in force what the workers have found out about the load, and shows it.
     fn take_load(&mut self, mut load: Load) -> Load {
         if load.held_back != self.load.held_back {
-            let listeners = self.shards[self.worker.position].settings().listeners.iter();
+            let listeners = self.worker.shards[self.worker.position].settings().listeners.iter();
             let advertised = listeners.map(|listener| &*listener.advertise);
             if let Err(fault) = self.sockets.hold_back(load.held_back, advertised) {
                 warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
@@ -393,7 +388,7 @@ impl<'a> Turn<'a> {
 
     /// Takes note in this worker's own shard of how the turn went, and lets the others see what they go by and what went wrong here.
     fn end_turn(&mut self, now: Now, note: impl FnOnce(&mut Proxy)) {
-        let (shards, own) = (Arc::clone(&self.shards), self.worker.position);
+        let (shards, own) = (Arc::clone(&self.worker.shards), self.worker.position);
         let mut held = shards[own].hold(now);
         note(&mut held);
         let mut load = self.worker.shared.exchange(own, held.load());

@@ -52,13 +52,12 @@ const MAX_FAILURES: usize = 256;
 pub struct Failure {
     /// As the proxy named it.
     pub flow: Flow,
-    /// The workers whose requests may be concerned, a bit each, the first worker's the lowest.
+    /// The workers in whose share of the calls it may matter, a bit each, the first worker's the lowest.
     pub workers: u64,
 }
 
 /// One worker's sockets: one for each listener, in the order of [`ListenerId`].
 pub struct Sockets {
-    worker: usize,
     /// `None` where the listener takes connections.
     udp: Vec<Option<UdpListener>>,
     streams: Streams,
@@ -84,7 +83,6 @@ impl Sockets {
             });
         }
         Ok(Self {
-            worker,
             udp,
             streams: Streams::new(worker, streams.into_iter(), connections)?,
             locals: bound.iter().map(Bound::local).collect(),
@@ -127,13 +125,9 @@ impl Sockets {
     }
 
     /// Puts a message into its listener's or connection's bounded queue; [`Sockets::poll_flush`] sends it. A message for a listener
-    /// or transport that is not here, or for which there is no room, is dropped and counted.
-    pub fn send(&mut self, flow: Flow, bytes: Bytes) {
-        self.send_for(self.worker, flow, bytes);
-    }
-
-    /// [`Sockets::send`] for another worker, which is told if it fails.
-    pub fn send_for(&mut self, sender: usize, flow: Flow, bytes: Bytes) {
+    /// or transport that is not here, or for which there is no room, is dropped and counted. `sender`: the worker in whose share of the
+    /// calls it is, which is told if it fails.
+    pub fn send(&mut self, sender: usize, flow: Flow, bytes: Bytes) {
         if flow.transport != Transport::Udp {
             return self.streams.send(sender, flow, bytes, &mut self.failures);
         }

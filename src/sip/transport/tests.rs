@@ -81,7 +81,7 @@ async fn the_largest_datagram_goes_both_ways() {
         far.send_to(&large, bound[0].local()).expect("sent");
         let received = receive(&mut sockets, 1).await;
         assert_eq!(received[0].1, large);
-        sockets.send(received[0].0, received[0].1.clone());
+        sockets.send(0, received[0].0, received[0].1.clone());
         poll_fn(|cx| sockets.poll_flush(cx)).await;
         let mut back = vec![0; 70_000];
         let (length, from) = far.recv_from(&mut back).expect("echoed");
@@ -117,7 +117,7 @@ async fn more_than_one_batch_is_sent_and_keep_alives_are_not_handed_on() {
     let far = peer("127.0.0.1:0");
     let remote = far.local_addr().expect("bound");
     for number in 0..75_u8 {
-        sockets.send(flow(0, remote), Bytes::from(vec![number]));
+        sockets.send(0, flow(0, remote), Bytes::from(vec![number]));
     }
     assert_eq!(sockets.queued(), 75);
     poll_fn(|cx| sockets.poll_flush(cx)).await;
@@ -139,8 +139,12 @@ async fn a_closed_port_is_reported_with_its_destination_and_holds_up_nobody_else
         let mut sockets = sockets_of(&bound);
         let far = peer(address);
         let closed = peer(address).local_addr().expect("bound");
-        sockets.send(flow(0, closed), Bytes::from_static(b"lost"));
-        sockets.send(flow(0, far.local_addr().expect("bound")), Bytes::from_static(b"first"));
+        sockets.send(0, flow(0, closed), Bytes::from_static(b"lost"));
+        sockets.send(
+            0,
+            flow(0, far.local_addr().expect("bound")),
+            Bytes::from_static(b"first"),
+        );
         let failed = async {
             poll_fn(|cx| {
                 let _ = sockets.poll_flush(cx);
@@ -155,7 +159,11 @@ async fn a_closed_port_is_reported_with_its_destination_and_holds_up_nobody_else
         };
         let failed = tokio::time::timeout(LONG, failed).await.expect("an ICMP answer");
         assert_eq!(failed, flow(0, closed));
-        sockets.send(flow(0, far.local_addr().expect("bound")), Bytes::from_static(b"second"));
+        sockets.send(
+            0,
+            flow(0, far.local_addr().expect("bound")),
+            Bytes::from_static(b"second"),
+        );
         poll_fn(|cx| sockets.poll_flush(cx)).await;
         for expected in [&b"first"[..], b"second"] {
             let mut buffer = [0; 16];
@@ -171,8 +179,12 @@ async fn a_destination_that_cannot_be_sent_to_fails_at_once_and_the_next_goes() 
     let mut sockets = sockets_of(&bound);
     let far = peer("127.0.0.1:0");
     let impossible = flow(0, "[::1]:9".parse().expect("an address"));
-    sockets.send(impossible, Bytes::from_static(b"lost"));
-    sockets.send(flow(0, far.local_addr().expect("bound")), Bytes::from_static(b"next"));
+    sockets.send(0, impossible, Bytes::from_static(b"lost"));
+    sockets.send(
+        0,
+        flow(0, far.local_addr().expect("bound")),
+        Bytes::from_static(b"next"),
+    );
     poll_fn(|cx| sockets.poll_flush(cx)).await;
     assert_eq!(
         sockets.failures().map(|failed| failed.flow).collect::<Vec<_>>(),

@@ -155,7 +155,7 @@ impl Streams {
         Some(Connections::worker(id)).filter(|worker| *worker != self.worker)
     }
 
-    /// Queues a message, connecting where there is no connection. `sender`: the worker whose request or response it is.
+    /// Queues a message, connecting where there is no connection. `sender`: the worker in whose share of the calls it is.
     pub(super) fn send(&mut self, sender: usize, flow: Flow, bytes: Bytes, failures: &mut Vec<Failure>) {
         let Some(id) = self.find(&flow).or_else(|| self.open(&flow)) else {
             self.dropped += 1;

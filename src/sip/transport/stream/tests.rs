@@ -139,7 +139,7 @@ async fn an_answer_goes_back_by_the_connection_its_request_came_by() {
         // Where a new connection would go is another matter.
         let mut back = flow;
         back.remote.set_port(9);
-        world.sockets.send(back, bytes);
+        world.sockets.send(0, back, bytes);
     }
     world.until(|world| world.sockets.queued_bytes() == 0).await;
     for (client, call) in [(&mut one, "1"), (&mut two, "2")] {
@@ -161,7 +161,7 @@ async fn where_the_connection_is_gone_the_answer_goes_by_a_new_one() {
     let sent_by = listener();
     let mut back = flow;
     back.remote = sent_by.local_addr().expect("bound");
-    world.sockets.send(back, Bytes::from_static(b"answer"));
+    world.sockets.send(0, back, Bytes::from_static(b"answer"));
     world.until(|world| world.sockets.queued_bytes() == 0).await;
     let (mut stream, _) = sent_by.accept().expect("connected");
     assert_eq!(read_exactly(&mut stream, 6), b"answer");
@@ -173,7 +173,7 @@ async fn requests_share_one_connection_and_the_peer_may_use_it_too() {
     let trunk = listener();
     let remote = trunk.local_addr().expect("bound");
     for text in ["one", "two"] {
-        world.sockets.send(to(remote), Bytes::from_static(text.as_bytes()));
+        world.sockets.send(0, to(remote), Bytes::from_static(text.as_bytes()));
     }
     world.until(|world| world.sockets.queued_bytes() == 0).await;
     let (mut stream, _) = trunk.accept().expect("connected");
@@ -182,7 +182,7 @@ async fn requests_share_one_connection_and_the_peer_may_use_it_too() {
     let (flow, _) = world.next().await;
     assert_eq!(flow.remote, remote);
     assert!(flow.connection.is_some());
-    world.sockets.send(flow, Bytes::from_static(b"three"));
+    world.sockets.send(0, flow, Bytes::from_static(b"three"));
     world.until(|world| world.sockets.queued_bytes() == 0).await;
     assert_eq!(read_exactly(&mut stream, 5), b"three");
 }
@@ -193,7 +193,7 @@ async fn an_inbound_connection_takes_requests_to_the_address_it_came_from() {
     let mut client = world.client();
     client.write_all(message("1", "").as_bytes()).expect("written");
     let (flow, _) = world.next().await;
-    world.sockets.send(to(flow.remote), Bytes::from_static(b"request"));
+    world.sockets.send(0, to(flow.remote), Bytes::from_static(b"request"));
     world.until(|world| world.sockets.queued_bytes() == 0).await;
     assert_eq!(read_exactly(&mut client, 7), b"request");
     drop(client);
@@ -205,7 +205,7 @@ async fn an_inbound_connection_takes_requests_to_the_address_it_came_from() {
 async fn who_cannot_be_reached_is_told_and_reached_once_it_is_back() {
     let mut world = World::new();
     let remote = listener().local_addr().expect("bound");
-    world.sockets.send(to(remote), Bytes::from_static(b"lost"));
+    world.sockets.send(0, to(remote), Bytes::from_static(b"lost"));
     world.until(|world| !world.failed.is_empty()).await;
     assert_eq!((world.failed[0].flow, world.failed[0].workers), (to(remote), 1));
     assert_eq!(world.counted("not-connected"), 1);
@@ -213,7 +213,7 @@ async fn who_cannot_be_reached_is_told_and_reached_once_it_is_back() {
     // The trunk is back, ends, and is back again.
     for call in ["1", "2"] {
         let trunk = TcpListener::bind(remote).expect("the same port");
-        world.sockets.send(to(remote), Bytes::from_static(b"found"));
+        world.sockets.send(0, to(remote), Bytes::from_static(b"found"));
         world.until(|world| world.sockets.queued_bytes() == 0).await;
         let (mut stream, _) = trunk.accept().expect("connected");
         assert_eq!(read_exactly(&mut stream, 5), b"found", "{call}");
@@ -242,12 +242,12 @@ async fn a_reader_that_does_not_read_delays_nobody_and_loses_its_connection() {
     while world.counted("slow") == 0 {
         assert!(sent < 1024, "64 MB are nowhere");
         for _ in 0..4 {
-            world.sockets.send(slow_flow, large.clone());
+            world.sockets.send(0, slow_flow, large.clone());
             sent += 1;
         }
         assert!(world.sockets.queued_bytes() <= QUEUE_BYTES);
         // The other one's answer waits for nothing of all that.
-        world.sockets.send(quick_flow, Bytes::from_static(b"quick"));
+        world.sockets.send(0, quick_flow, Bytes::from_static(b"quick"));
         world
             .until(|world| world.sockets.queued_bytes() % large.len() == 0)
             .await;
@@ -274,7 +274,7 @@ async fn writing_that_gets_nowhere_ends_the_connection() {
     while world.sockets.has_connections() {
         // As much as there is room for: the socket's buffers are to be full long before the kernel gives up on its own.
         while world.sockets.has_connections() && world.sockets.queued_bytes() < QUEUE_BYTES / 2 {
-            world.sockets.send(flow, Bytes::from(vec![b'x'; 64 * 1024]));
+            world.sockets.send(0, flow, Bytes::from(vec![b'x'; 64 * 1024]));
         }
         world.turn().await;
     }
@@ -324,7 +324,7 @@ async fn pings_are_answered_and_sent() {
     let trunk = listener();
     world
         .sockets
-        .send(to(trunk.local_addr().expect("bound")), Bytes::from_static(b"x"));
+        .send(0, to(trunk.local_addr().expect("bound")), Bytes::from_static(b"x"));
     let pinged = tokio::task::spawn_blocking(move || {
         let (mut stream, _) = trunk.accept().expect("connected");
         read_exactly(&mut stream, 5)
@@ -459,7 +459,7 @@ async fn a_connection_of_another_worker_is_found_there() {
     assert_eq!(owner.sockets.elsewhere(&flow), None);
     owner
         .sockets
-        .send_for(1 - position, to(flow.remote), Bytes::from_static(b"handed"));
+        .send(1 - position, to(flow.remote), Bytes::from_static(b"handed"));
     owner.until(|owner| owner.sockets.queued_bytes() == 0).await;
     assert_eq!(read_exactly(&mut client, 6), b"handed");
     drop(client);
@@ -482,7 +482,7 @@ async fn messages_of_all_sizes_are_written_in_order() {
         world
             .until(|world| world.sockets.queued_bytes() + size < QUEUE_BYTES)
             .await;
-        world.sockets.send(to(remote), Bytes::from(vec![byte; size]));
+        world.sockets.send(0, to(remote), Bytes::from(vec![byte; size]));
         expected.extend(std::iter::repeat_n(byte, size));
         if number == 40 {
             break;
