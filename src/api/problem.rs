@@ -34,9 +34,14 @@ impl Problem {
 
     /// A field of the request is not what it should be (422).
     pub fn field(field: &str, detail: impl Into<String>) -> Self {
+        Self::about(StatusCode::UNPROCESSABLE_ENTITY, field, detail)
+    }
+
+    /// What is wrong is in that field of the request.
+    pub fn about(status: StatusCode, field: &str, detail: impl Into<String>) -> Self {
         Self {
             field: Some(field.to_owned()),
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            ..Self::new(status, detail)
         }
     }
 }

@@ -15,7 +15,6 @@ use chrono::NaiveDate;
 use super::access::{Bounds, Need, authorise};
 use super::{Access, Answer, Ask, Backend, Problem, State, suspension};
 use crate::numbering::Number;
-use crate::screening::List;
 
 /// What a handler needs to know of where its request came in.
 #[derive(Clone)]
@@ -108,12 +107,9 @@ pub(super) async fn metrics(Shared(context): Shared<Context>, headers: HeaderMap
         .states()
         .iter()
         .map(|state| {
-            let name = match state.list {
-                List::Bloctel => "bloctel",
-                List::Opposition => "opposition",
-            };
+            let name = state.list.name();
             let label = match state.siren {
-                Some(siren) => format!("{name}/{:09}", siren.0),
+                Some(siren) => format!("{name}/{siren}"),
                 None => name.to_owned(),
             };
             (label, age(state.newest, (backend.clock)()), gauge(state.numbers))
@@ -175,10 +171,7 @@ fn within_bounds(asked: &mut Option<String>, bound: Option<&str>, field: &str) -
     let Some(bound) = bound else { return Ok(()) };
     if asked.as_deref().is_some_and(|asked| asked != bound) {
         let detail = format!("the token is bound to another {field}");
-        return Err(Problem {
-            field: Some(field.to_owned()),
-            ..Problem::new(StatusCode::FORBIDDEN, detail)
-        });
+        return Err(Problem::about(StatusCode::FORBIDDEN, field, detail));
     }
     *asked = Some(bound.to_owned());
     Ok(())

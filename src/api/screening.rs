@@ -57,7 +57,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Json<Vec<ScreeningState>>, Problem> {
     context.authorise(&headers, Need::Operate)?;
-    let (list, _) = known(&list)?;
+    let list = known(&list)?;
     let Query(whose) = whose.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let siren = whose.professional.map(|id| {
         let siren = context.backend.gate.policy().roster.siren(&id);
@@ -82,19 +82,15 @@ pub(super) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     context.authorise(request.headers(), Need::Operate)?;
-    let (_, kind) = known(&list)?;
+    let kind = match known(&list)? {
+        List::Bloctel => Kind::Bloctel,
+        List::Opposition => Kind::Opposition,
+    };
     upload::import(&context, kind, asked, request).await
 }
 
-fn known(list: &str) -> Result<(List, Kind), Problem> {
-    match list {
-        "bloctel" => Ok((List::Bloctel, Kind::Bloctel)),
-        "opposition" => Ok((List::Opposition, Kind::Opposition)),
-        _ => Err(Problem {
-            field: Some("list".to_owned()),
-            ..Problem::new(StatusCode::NOT_FOUND, "expected bloctel or opposition")
-        }),
-    }
+fn known(list: &str) -> Result<List, Problem> {
+    List::from_name(list).ok_or_else(|| Problem::about(StatusCode::NOT_FOUND, "list", "expected bloctel or opposition"))
 }
 
 /// Those of one legal entity and those that bind every one; all where none is named.
@@ -107,11 +103,8 @@ fn states(backend: &Backend, list: List, siren: Option<Siren>) -> Vec<ScreeningS
     });
     wanted
         .map(|state| ScreeningState {
-            list: match state.list {
-                List::Bloctel => "bloctel".to_owned(),
-                List::Opposition => "opposition".to_owned(),
-            },
-            siren: state.siren.map(|siren| format!("{:09}", siren.0)),
+            list: state.list.name().to_owned(),
+            siren: state.siren.map(|siren| siren.to_string()),
             newest: state.newest,
             age_seconds: age(state.newest, now),
             numbers: state.numbers,

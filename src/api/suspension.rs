@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path as Segments, Request, State as Shared};
+use axum::extract::{Path, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -30,6 +30,16 @@ pub struct SuspensionState {
     pub under: Vec<String>,
 }
 
+/// Whom a path names.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Segments {
+    /// `source` or `professional`
+    what: String,
+    /// As configured
+    id: String,
+}
+
 /// The body of a `PUT`; none at all suspends.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,17 +49,14 @@ struct Wish {
 
 /// Is it suspended?
 #[utoipa::path(get, path = "/v1/suspensions/{what}/{id}", tag = "operation", security(("token" = [])),
-    params(
-        ("what" = String, Path, description = "`source` or `professional`"),
-        ("id" = String, Path, description = "As configured"),
-    ),
+    params(Segments),
     responses(
         (status = 200, description = "How it stands", body = SuspensionState),
         (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn get(
     Shared(context): Shared<Context>,
-    Segments(whom): Segments<(String, String)>,
+    Path(whom): Path<Segments>,
     headers: HeaderMap,
 ) -> Result<Json<SuspensionState>, Problem> {
     context.authorise(&headers, Need::Operate)?;
@@ -59,10 +66,7 @@ pub(super) async fn get(
 
 /// Refuses its calls from the next one on, or no longer.
 #[utoipa::path(put, path = "/v1/suspensions/{what}/{id}", tag = "operation", security(("token" = [])), request_body = Option<Wish>,
-    params(
-        ("what" = String, Path, description = "`source` or `professional`"),
-        ("id" = String, Path, description = "As configured"),
-    ),
+    params(Segments),
     responses(
         (status = 200, description = "How it stands", body = SuspensionState),
         (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
@@ -70,7 +74,7 @@ pub(super) async fn get(
     ))]
 pub(super) async fn put(
     Shared(context): Shared<Context>,
-    Segments(whom): Segments<(String, String)>,
+    Path(whom): Path<Segments>,
     request: Request,
 ) -> Result<Json<SuspensionState>, Problem> {
     context.authorise(request.headers(), Need::Operate)?;
@@ -94,10 +98,7 @@ pub(super) async fn put(
 
 /// Refuses its calls no longer.
 #[utoipa::path(delete, path = "/v1/suspensions/{what}/{id}", tag = "operation", security(("token" = [])),
-    params(
-        ("what" = String, Path, description = "`source` or `professional`"),
-        ("id" = String, Path, description = "As configured"),
-    ),
+    params(Segments),
     responses(
         (status = 200, description = "How it stands", body = SuspensionState),
         (status = "4XX", description = "What is wrong, and in which field", body = Problem, content_type = "application/problem+json"),
@@ -105,7 +106,7 @@ pub(super) async fn put(
     ))]
 pub(super) async fn delete(
     Shared(context): Shared<Context>,
-    Segments(whom): Segments<(String, String)>,
+    Path(whom): Path<Segments>,
     headers: HeaderMap,
 ) -> Result<Json<SuspensionState>, Problem> {
     context.authorise(&headers, Need::Operate)?;
@@ -137,14 +138,14 @@ async fn set(backend: &Arc<Backend>, suspension: Suspension) -> Result<Json<Susp
     Ok(Json(state(backend, what, &id)))
 }
 
-/// Whom a path names: somebody configured, or suspended once and no longer configured.
-fn known(backend: &Backend, (what, id): &(String, String)) -> Result<(Suspended, Arc<str>), Problem> {
+/// Somebody configured, or suspended once and no longer configured.
+fn known(backend: &Backend, Segments { what, id }: &Segments) -> Result<(Suspended, Arc<str>), Problem> {
     let what = match what.as_str() {
         "source" => Suspended::Source,
         "professional" => Suspended::Professional,
         other => {
             let detail = format!("{other:?}: expected /v1/suspensions/source/ID or /v1/suspensions/professional/ID");
-            return Err(absent("what", detail));
+            return Err(Problem::about(StatusCode::NOT_FOUND, "what", detail));
         }
     };
     let policy = backend.gate.policy();
@@ -155,16 +156,9 @@ fn known(backend: &Backend, (what, id): &(String, String)) -> Result<(Suspended,
     let is_it = |suspension: &Suspension| suspension.what == what && *suspension.id == **id;
     if !configured && !backend.ledger.standing().suspensions.iter().any(is_it) {
         let detail = format!("no {0} is called {id:?}: expected the id of a [[{0}]]", name(what));
-        return Err(absent("id", detail));
+        return Err(Problem::about(StatusCode::NOT_FOUND, "id", detail));
     }
     Ok((what, Arc::from(id.as_str())))
-}
-
-fn absent(field: &str, detail: String) -> Problem {
-    Problem {
-        field: Some(field.to_owned()),
-        ..Problem::new(StatusCode::NOT_FOUND, detail)
-    }
 }
 
 fn state(backend: &Backend, what: Suspended, id: &str) -> SuspensionState {

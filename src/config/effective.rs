@@ -245,7 +245,7 @@ fn professional(one: &crate::gate::Professional) -> Professional<'_> {
     Professional {
         id: &one.id,
         name: &one.name,
-        siren: format!("{:09}", one.siren.0),
+        siren: one.siren.to_string(),
         sector: one.sector,
         numbers: one.numbers.iter().map(range).collect(),
         mode: one.mode,

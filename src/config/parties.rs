@@ -91,7 +91,7 @@ pub(super) fn professionals(root: &mut Section<'_, '_>, law: &Law) -> Profession
         }
         table.finish();
     }
-    ranges::disjoint(owned, |siren| format!("SIREN {:09}", siren.0), faults);
+    ranges::disjoint(owned, |siren| format!("SIREN {siren}"), faults);
     read
 }
 

@@ -13,6 +13,7 @@ use super::export::Asked;
 use super::record::{details, hex, kind_name, time};
 use super::{EvidenceError, What};
 use crate::journal::{self, Checkpoint, Kind, Proof, PublicKey, Stored};
+use crate::ledger::Siren;
 
 const RECORDS: &str = "records.jsonl";
 const CHECKPOINTS: &str = "checkpoints.jsonl";
@@ -131,7 +132,7 @@ pub fn bundle(journal: &Path, asked: &Asked, now: DateTime<Utc>, to: &Path) -> R
     let manifest = Manifest {
         clapet_bundle: FORMAT,
         professional: asked.professional.to_string(),
-        siren: format!("{:09}", asked.siren.0),
+        siren: asked.siren.to_string(),
         since: asked.since.map(time),
         until: asked.until.map(time),
         records: bundled.records,
@@ -233,7 +234,7 @@ fn check(
             }
             Err(why) => return Ok(Err(format!("record {sequence}: {why}"))),
         }
-        if format!("{:09}", proof.siren) != manifest.siren && proof.siren != 0 {
+        if Siren(proof.siren).to_string() != manifest.siren && proof.siren != 0 {
             return Ok(Err(format!("record {sequence} is another professional's")));
         }
         if !report.keys.contains(&proof.checkpoint.key) {

@@ -246,7 +246,7 @@ pub(super) fn siren(siren: u32) -> String {
     if siren == 0 {
         String::new()
     } else {
-        format!("{siren:09}")
+        Siren(siren).to_string()
     }
 }
 

@@ -1,10 +1,8 @@
 //! A batch becomes effective: all of its good lines in one step, or nothing.
 
-use std::sync::Arc;
-
 use super::Batch;
 use crate::ledger::{Entry, Ledger, Recorded, StoreError};
-use crate::screening::{List, Screening, ScreeningError};
+use crate::screening::{Screening, ScreeningError};
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +34,8 @@ pub async fn apply(batch: Batch, ledger: &dyn Ledger, screening: &Screening) -> 
         let (numbers, opposed) = (snapshot.numbers.numbers(), snapshot.numbers.opposed());
         let sum = screening.load_built(snapshot.list, batch.siren, snapshot.day, snapshot.numbers)?;
         sha256 = Some(sum);
-        let list: Arc<str> = match snapshot.list {
-            List::Bloctel => "bloctel".into(),
-            List::Opposition => "opposition".into(),
-        };
         entries.push(Entry::Screening {
-            list,
+            list: snapshot.list.name().into(),
             siren: batch.siren,
             day: snapshot.day,
             numbers,

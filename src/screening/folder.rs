@@ -31,13 +31,8 @@ pub(super) struct Name {
 
 impl Name {
     fn text(&self) -> String {
-        let list = match self.list {
-            List::Bloctel => "bloctel",
-            List::Opposition => "opposition",
-        };
-        let owner = self
-            .siren
-            .map_or_else(|| "all".to_owned(), |siren| format!("{:09}", siren.0));
+        let list = self.list.name();
+        let owner = self.siren.map_or_else(|| "all".to_owned(), |siren| siren.to_string());
         let kind = match self.kind {
             Kind::Plain => "plain",
             Kind::Screened => "screened",
@@ -51,11 +46,7 @@ impl Name {
         let mut parts = text.strip_suffix(SUFFIX)?.split('.');
         let mut next = || parts.next();
         let name = Self {
-            list: match next()? {
-                "bloctel" => List::Bloctel,
-                "opposition" => List::Opposition,
-                _ => return None,
-            },
+            list: List::from_name(next()?)?,
             siren: match next()? {
                 "all" => None,
                 siren => Some(Siren(siren.parse().ok()?)),

@@ -45,6 +45,23 @@ pub enum List {
     Opposition,
 }
 
+impl List {
+    /// In file names, the journal, metrics and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bloctel => "bloctel",
+            Self::Opposition => "opposition",
+        }
+    }
+
+    /// By its [`List::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Bloctel, Self::Opposition]
+            .into_iter()
+            .find(|list| list.name() == name)
+    }
+}
+
 /// What one import brings.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
