@@ -69,14 +69,12 @@ fn class(byte: u8) -> u8 {
     CLASSES[usize::from(byte)]
 }
 
-/// Are all bytes of that class? Eight are asked at once, since nearly always they are.
+/// Are all bytes of that class?
 pub(super) fn all(text: &[u8], of: u8) -> bool {
-    let (eights, rest) = text.as_chunks::<8>();
-    let together = |bytes: &[u8]| bytes.iter().fold(of, |all, &byte| all & class(byte)) != 0;
-    eights.iter().all(|eight| together(eight)) && together(rest)
+    run(text, of) == text.len()
 }
 
-/// How many bytes of that class the text begins with.
+/// How many bytes of that class the text begins with. Eight are asked at once, since nearly always all are.
 pub(super) fn run(text: &[u8], of: u8) -> usize {
     let (eights, rest) = text.as_chunks::<8>();
     let together = |bytes: &[u8; 8]| bytes.iter().fold(of, |all, &byte| all & class(byte)) != 0;

@@ -198,6 +198,11 @@ impl Message {
         }
     }
 
+    /// Scheme of the Request-URI as written; compare case-insensitively.
+    pub fn request_scheme(&self) -> &str {
+        lex::cut(self.request_uri(), b':').0
+    }
+
     /// Status of a response; 0 for a request.
     pub fn status(&self) -> u16 {
         match self.start {

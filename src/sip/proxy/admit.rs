@@ -296,12 +296,9 @@ impl Proxy {
                 header: None,
             })
         };
-        let uri = message.request_uri();
-        let scheme = uri.split(':').next().unwrap_or_default();
-        let routed = ["sip", "sips", "tel"]
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known));
-        if !routed && !Uri::parse(uri).is_some_and(|uri| uri.is_emergency_service()) {
+        let known = question::has_numbers(message.request_scheme())
+            || Uri::parse(message.request_uri()).is_some_and(|uri| uri.is_emergency_service());
+        if !known {
             return fault(416, "uri-scheme", "");
         }
         if message.max_forwards() == Some(0) {

@@ -320,8 +320,7 @@ pub(super) fn trusted(routed: &super::core::Routed, peer: Peer) -> Option<&Trust
 
 /// Is it a `sips:` URI that is asked for?
 pub(super) fn must_be_secure(request: &Message) -> bool {
-    let scheme = request.request_uri().get(..5);
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+    request.request_scheme().eq_ignore_ascii_case("sips")
 }
 
 /// The window in which the call may start has closed.

@@ -74,13 +74,17 @@ pub(super) fn caller(plan: &Plan, message: &Message) -> CallerId {
 /// The number in a URI's user part; a host is never taken for one.
 pub(super) fn number(plan: &Plan, uri: &Uri<'_>) -> Option<Number> {
     uri.user?;
-    let has_numbers = ["sip", "sips", "tel"]
-        .iter()
-        .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme));
-    if !has_numbers {
+    if !has_numbers(uri.scheme) {
         return None;
     }
     plan.read(uri.raw).ok()
+}
+
+/// Is it a scheme of URIs whose user part may be a number, and that are routed by it?
+pub(super) fn has_numbers(scheme: &str) -> bool {
+    ["sip", "sips", "tel"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 fn is_anonymous(uri: &Uri<'_>) -> bool {
