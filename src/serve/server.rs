@@ -29,7 +29,7 @@ use crate::ledger::{EmbeddedLedger, Ledger, Opened, Options, StoreError, ViewSta
 use crate::screening::Screening;
 use crate::sip::ListenerId;
 use crate::sip::proxy::{Listener, Settings};
-use crate::sip::transport::{Bound, Connections, MAX_WORKERS, bind};
+use crate::sip::transport::{Bound, Connections, MAX_WORKERS, bind, steer};
 use crate::telemetry::Metrics;
 
 /// Questions that may wait for the store, shared out among the workers; beyond, 503.
@@ -124,7 +124,7 @@ impl Server {
         );
 
         // One row a listener, one column a worker.
-        let bound: Vec<Vec<Bound>> = config
+        let mut bound: Vec<Vec<Bound>> = config
             .sip
             .listen
             .iter()
@@ -146,6 +146,11 @@ impl Server {
                 local: sockets[0].local(),
             })
             .collect();
+        for (listener, sockets) in listeners.iter().zip(&mut bound) {
+            if let Err(fault) = steer(sockets, &listener.advertise) {
+                warn!(listener = %listener.local, %fault, "new calls share their sockets with all else: under overload that is lost beside them");
+            }
+        }
         let named: Vec<String> = listeners
             .iter()
             .map(|listener| {

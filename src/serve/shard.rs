@@ -101,10 +101,6 @@ impl Shard {
         }
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// Waits for another worker that is at it. After a panic in it the shard begins anew, without calls.
     pub(crate) fn hold(&self, now: Now) -> Held<'_> {
         let mut calls = self.calls.lock().unwrap_or_else(|poisoned| {

@@ -35,9 +35,6 @@ pub(super) const INBOX: usize = 4096;
 /// Handed-over messages, and answers of the gate, taken in one turn.
 const TAKEN_A_TURN: usize = 128;
 
-/// A turn that receives as many messages as this has probably left some unread: a socket gives two batches of 32 a turn.
-const BEHIND: usize = 64;
-
 /// A turn that receives more messages than this leaves those of other shards to their workers: there is work for all.
 const LIGHT: usize = 8;
 
@@ -170,7 +167,7 @@ impl<'a> Turn<'a> {
             if self.worker.shared.is_stopping() {
                 return;
             }
-            let caught_up = self.received.len() < BEHIND && self.handed.len() < TAKEN_A_TURN;
+            let caught_up = !self.sockets.left_unread() && self.handed.len() < TAKEN_A_TURN;
             let now = self.worker.clock.now();
             self.look();
             self.take_answers(now);
@@ -370,14 +367,12 @@ impl<'a> Turn<'a> {
 
     /// Puts in force what the workers have found out about the load, and shows it.
     fn take_load(&mut self, mut load: Load) -> Load {
-        if load.held_back != self.load.held_back {
-            let listeners = self.worker.shards[self.worker.position].settings().listeners.iter();
-            let advertised = listeners.map(|listener| &*listener.advertise);
-            if let Err(fault) = self.sockets.hold_back(load.held_back, advertised) {
-                warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
-                self.can_hold_back = false;
-                load.held_back = 0;
-            }
+        if load.held_back != self.load.held_back
+            && let Err(fault) = self.sockets.hold_back(load.held_back)
+        {
+            warn!(worker = self.worker.position, %fault, "new calls cannot be held back: all are read");
+            self.can_hold_back = false;
+            load.held_back = 0;
         }
         self.load = load;
         let metrics = &self.worker.metrics;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use super::{stream, udp};
+use super::{steering, stream, udp};
 use crate::sip::Transport;
 
 /// A socket bound for one worker. The worker's runtime gets a duplicate, so that the port stays ours while a worker is replaced.
@@ -15,8 +15,16 @@ pub struct Bound {
 
 #[derive(Debug)]
 pub(super) enum BoundSocket {
-    Datagrams(UdpSocket),
+    Datagrams(Datagrams),
     Connections(Transport, TcpListener),
+}
+
+/// One worker's sockets for datagrams: where they are not steered, either gets anything.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    pub(super) all_else: UdpSocket,
+    pub(super) new_calls: UdpSocket,
+    pub(super) steered: bool,
 }
 
 impl Bound {
@@ -64,4 +72,21 @@ pub fn bind(transport: Transport, address: SocketAddr, workers: usize) -> Result
 /// [`bind`] for datagrams.
 pub fn bind_udp(address: SocketAddr, workers: usize) -> Result<Vec<Bound>, BindError> {
     bind(Transport::Udp, address, workers)
+}
+
+/// Has new calls come by a socket of their own ([`Sockets::hold_back`](super::Sockets::hold_back) drops them there). `bound` are all
+/// workers' of one listener, and `advertised` is what it is called in our Record-Route. An error where the kernel does not take it: then
+/// either socket gets anything, and nothing is held back.
+pub fn steer(bound: &mut [Bound], advertised: &str) -> io::Result<()> {
+    let workers = bound.len();
+    for Bound { socket, local } in bound {
+        let BoundSocket::Datagrams(sockets) = socket else {
+            continue;
+        };
+        let hosts = steering::hosts(*local, advertised);
+        // For all that share the address, each time; a socket is marked only once it is so.
+        steering::steer(&sockets.all_else, *local, workers, &hosts)?;
+        sockets.steered = true;
+    }
+    Ok(())
 }

@@ -6,9 +6,9 @@
 
 mod bound;
 mod errors;
-mod hold_back;
 mod receive;
 mod send;
+mod steering;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-pub use bound::{BindError, Bound, bind, bind_udp};
+pub use bound::{BindError, Bound, bind, bind_udp, steer};
 pub use stream::{
     Connections, Fault, FaultCause, Frame, Framer, Identity, MAX_BODY, MAX_HEAD, StreamSettings, Tls, TlsError,
     authorities, system_authorities,
@@ -66,6 +66,7 @@ pub struct Sockets {
     unreachable: Vec<Flow>,
     failures: Vec<Failure>,
     next: usize,
+    left_unread: bool,
 }
 
 impl Sockets {
@@ -75,7 +76,7 @@ impl Sockets {
         let mut streams = Vec::new();
         for (bound, id) in bound.iter().zip((0..).map(ListenerId)) {
             udp.push(match &bound.socket {
-                BoundSocket::Datagrams(socket) => Some(UdpListener::new(id, bound.local, socket)?),
+                BoundSocket::Datagrams(sockets) => Some(UdpListener::new(id, bound.local, sockets)?),
                 BoundSocket::Connections(transport, listener) => {
                     streams.push((id, *transport, bound.local, listener.try_clone()?));
                     None
@@ -90,30 +91,38 @@ impl Sockets {
             unreachable: Vec::new(),
             failures: Vec::new(),
             next: 0,
+            left_unread: false,
         })
     }
 
-    /// Receives one batch from each listener that has something. Ready once at least one message is in `into`; keep-alives
+    /// Receives a few batches from each listener that has something. Ready once at least one message is in `into`; keep-alives
     /// (RFC 5626 §4.4.1: over UDP a lone CRLF only holds a NAT binding open and is not answered) are left out.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>, into: &mut Vec<(Flow, Bytes)>) -> Poll<()> {
         let before = into.len();
+        let mut left_unread = false;
         for turn in 0..self.udp.len() {
             let listener = (self.next + turn) % self.udp.len();
             if let Some(listener) = &mut self.udp[listener] {
-                listener.poll_receive(cx, &mut self.buffers, into, &mut self.unreachable);
+                left_unread |= listener.poll_receive(cx, &mut self.buffers, into, &mut self.unreachable);
             }
         }
         // Another one is first next time, so that no listener starves the others of the bound on a batch.
         self.next = self.next.wrapping_add(1) % self.udp.len().max(1);
         if self.streams.has_listeners() {
-            self.streams.poll_receive(cx, into, &mut self.failures);
+            left_unread |= self.streams.poll_receive(cx, into, &mut self.failures);
         }
+        self.left_unread = left_unread;
         self.note_unreachable();
         if into.len() > before {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
+    }
+
+    /// Did the last [`Sockets::poll_receive`] stop at its bound, with more to be read?
+    pub fn left_unread(&self) -> bool {
+        self.left_unread
     }
 
     /// The worker that has the connection by which this flow goes, where it is another one: the message is to be handed to it.
@@ -160,16 +169,13 @@ impl Sockets {
         !self.failures.is_empty() || !self.unreachable.is_empty()
     }
 
-    /// Lets the kernel drop `share` in a thousand of the new calls that come as datagrams, unread. `advertised` is what each listener
-    /// is called in our Record-Route, in the order of [`ListenerId`].
-    pub fn hold_back<'a>(&self, share: u32, advertised: impl Iterator<Item = &'a str>) -> io::Result<()> {
-        let listeners = self.udp.iter().zip(&self.locals).zip(advertised);
-        for ((listener, local), advertised) in listeners {
-            if let Some(listener) = listener {
-                listener.hold_back(share, &hold_back::hosts(*local, advertised))?;
-            }
-        }
-        Ok(())
+    /// Lets the kernel drop `share` in a thousand of the new calls that come as datagrams, unread. An error where they were not
+    /// steered ([`steer`]) or the kernel takes no filter.
+    pub fn hold_back(&self, share: u32) -> io::Result<()> {
+        self.udp
+            .iter()
+            .flatten()
+            .try_for_each(|listener| listener.hold_back(share))
     }
 
     /// Takes over peers and certificates that [`Connections::replace`] has put in force.

@@ -24,8 +24,15 @@ pub(super) struct ReceiveBuffers {
     raw: Box<[u8]>,
     meta: [RecvMeta; BATCH_SIZE],
     packing: Packing,
-    /// Datagrams asked for at a time.
-    batch: usize,
+}
+
+/// How many datagrams a socket is asked for at a time: few as long as no more come, since each place has its price.
+pub(super) struct Batch(usize);
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self(FEW)
+    }
 }
 
 impl ReceiveBuffers {
@@ -34,22 +41,21 @@ impl ReceiveBuffers {
             raw: vec![0; BATCH_SIZE * MAX_DATAGRAM].into_boxed_slice(),
             meta: [RecvMeta::default(); BATCH_SIZE],
             packing: Packing(BytesMut::new()),
-            batch: FEW,
         }
     }
 
-    /// One `recvmmsg`; hands each datagram on. True: it filled every place, so that more may wait. Places are made for few datagrams as
-    /// long as no more come, since each has its price.
+    /// One `recvmmsg`; hands each datagram on. True: it filled every place, so that more may wait.
     pub(super) fn receive(
         &mut self,
         state: &UdpSocketState,
         socket: UdpSockRef<'_>,
+        batch: &mut Batch,
         mut each: impl FnMut(SocketAddr, Bytes),
     ) -> io::Result<bool> {
         let mut slices: SmallVec<[IoSliceMut<'_>; BATCH_SIZE]> = self
             .raw
             .chunks_exact_mut(MAX_DATAGRAM)
-            .take(self.batch)
+            .take(batch.0)
             .map(IoSliceMut::new)
             .collect();
         let received = state.recv(socket, &mut slices, &mut self.meta)?;
@@ -64,8 +70,8 @@ impl ReceiveBuffers {
                 }
             }
         }
-        let filled = received == self.batch;
-        self.batch = if filled { BATCH_SIZE } else { FEW };
+        let filled = received == batch.0;
+        batch.0 = if filled { BATCH_SIZE } else { FEW };
         Ok(filled)
     }
 }

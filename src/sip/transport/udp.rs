@@ -1,4 +1,4 @@
-//! One worker's UDP socket of one listener.
+//! One worker's UDP sockets of one listener: new calls have their own ([`steering`]), and everything is sent by the other.
 
 use std::future::Future;
 use std::io;
@@ -15,14 +15,19 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Sleep, sleep};
 
-use super::bound::{Bound, BoundSocket};
-use super::receive::ReceiveBuffers;
+use super::bound::{Bound, BoundSocket, Datagrams};
+use super::receive::{Batch, ReceiveBuffers};
 use super::send::SendQueue;
-use super::{Flow, ListenerId, Transport, errors, hold_back};
+use super::steering;
+use super::{Flow, ListenerId, Transport, errors};
 
 /// Asked of the kernel for each socket's receive and send buffers, in bytes; it gives at most `net.core.rmem_max` and `wmem_max`. A worker that
 /// is busy for some milliseconds must lose nothing.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+/// The same of the socket for new calls. Whoever waits there for longer than a tenth of a second is better dropped: what is behind it
+/// would be late too, and the share that is let through could not follow the load.
+const NEW_CALLS_BUFFER: usize = 512 * 1024;
 
 /// Batches received at one wake-up, so that one listener's flood delays the other listeners and the timers by no more than these.
 const BATCHES_A_TURN: usize = 2;
@@ -34,32 +39,38 @@ const RETRY_FULL: Duration = Duration::from_millis(1);
 /// Errors that one turn puts up with before it lets the worker go on.
 const ERRORS_A_TURN: usize = 8;
 
-/// Binds one socket for each of `workers` to the same address.
+/// Binds the sockets of each of `workers` to the same address. The kernel numbers them in the order in which they are bound.
 pub(super) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
-    let first = open(address, false)?;
+    let first = open(address, SOCKET_BUFFER, false)?;
     let local = first.local_addr()?;
-    if workers > 1 {
-        Socket::set_reuse_port(&socket2::SockRef::from(&first), true)?;
+    Socket::set_reuse_port(&socket2::SockRef::from(&first), true)?;
+    let mut all_else = first;
+    let mut bound = Vec::with_capacity(workers);
+    loop {
+        let new_calls = open(local, NEW_CALLS_BUFFER, true)?;
+        bound.push(Bound {
+            socket: BoundSocket::Datagrams(Datagrams {
+                all_else,
+                new_calls,
+                steered: false,
+            }),
+            local,
+        });
+        if bound.len() >= workers {
+            return Ok(bound);
+        }
+        all_else = open(local, SOCKET_BUFFER, true)?;
     }
-    let bound = |socket| Bound {
-        socket: BoundSocket::Datagrams(socket),
-        local,
-    };
-    let mut all = vec![bound(first)];
-    for _ in 1..workers {
-        all.push(bound(open(local, true)?));
-    }
-    Ok(all)
 }
 
-fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
+fn open(address: SocketAddr, receive_buffer: usize, share: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         // An IPv4 peer has its own listener, so that one peer has one address.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(receive_buffer)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)?;
     socket.set_reuse_port(share)?;
     errors::enable(&socket, address.is_ipv6())?;
@@ -68,32 +79,22 @@ fn open(address: SocketAddr, share: bool) -> io::Result<UdpSocket> {
 }
 
 pub(super) struct UdpListener {
-    id: ListenerId,
-    socket: Arc<AsyncFd<UdpSocket>>,
-    state: UdpSocketState,
+    all_else: Inlet,
+    new_calls: Inlet,
+    steered: bool,
     queue: SendQueue,
     /// Runs while the socket took no more.
     full: Option<Pin<Box<Sleep>>>,
-    /// Resolves when something is in the error queue.
-    watch: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 impl UdpListener {
-    pub(super) fn new(id: ListenerId, local: SocketAddr, bound: &UdpSocket) -> io::Result<Self> {
-        // A worker that is started anew finds the socket of the one before, and what that held back.
-        hold_back::hold_back(bound, 0, &[])?;
-        // quinn-udp prepares a socket for QUIC, whose datagrams must never be fragmented; an INVITE above the MTU must be. Its state
-        // is therefore made over a socket of no use, and only `recv`, which reads none of it, is called for ours.
-        let aside = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
-        // Readable only: a socket registered for writing wakes its worker at every datagram that leaves. The replacement that tokio
-        // names is unsafe, which this crate forbids; its ground, types that lie about their descriptor, does not touch a std socket.
-        #[allow(deprecated)]
-        let socket = Arc::new(AsyncFd::with_interest(bound.try_clone()?, Interest::READABLE)?);
+    pub(super) fn new(id: ListenerId, local: SocketAddr, bound: &Datagrams) -> io::Result<Self> {
+        // A worker that is started anew finds the sockets of the one before, and what that held back.
+        steering::hold_back(&bound.new_calls, 0)?;
         Ok(Self {
-            id,
-            watch: watch(Arc::clone(&socket)),
-            socket,
-            state: UdpSocketState::new((&aside).into())?,
+            all_else: Inlet::new(id, local, &bound.all_else)?,
+            new_calls: Inlet::new(id, local, &bound.new_calls)?,
+            steered: bound.steered,
             queue: SendQueue::default(),
             full: None,
         })
@@ -112,48 +113,24 @@ impl UdpListener {
     }
 
     /// New calls of which the kernel drops a share.
-    pub(super) fn hold_back(&self, share: u32, hosts: &[String]) -> io::Result<()> {
-        hold_back::hold_back(self.socket.get_ref(), share, hosts)
+    pub(super) fn hold_back(&self, share: u32) -> io::Result<()> {
+        if !self.steered {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        steering::hold_back(self.new_calls.socket.get_ref(), share)
     }
 
-    /// Receives a few batches. When it stops short of an empty socket, the task is woken again at once.
+    /// Receives a few batches, of new calls last. True: it stopped short of an empty socket, and the task is woken again at once.
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         buffers: &mut ReceiveBuffers,
         into: &mut Vec<(Flow, Bytes)>,
         failures: &mut Vec<Flow>,
-    ) {
-        while self.watch.as_mut().poll(cx).is_ready() {
-            self.watch = watch(Arc::clone(&self.socket));
-            self.drain_errors(failures);
-        }
-        let mut turns = BATCHES_A_TURN;
-        let mut patience = ERRORS_A_TURN;
-        while turns > 0 && patience > 0 {
-            let Poll::Ready(Ok(mut readable)) = self.socket.poll_read_ready(cx) else {
-                return;
-            };
-            let received = readable.try_io(|socket| {
-                buffers.receive(&self.state, socket.get_ref().into(), |remote, bytes| {
-                    into.push((flow(self.id, remote), bytes));
-                })
-            });
-            match received {
-                // The socket is empty; the next look registers the task for what comes.
-                Err(_) => {}
-                Ok(Ok(true)) => turns -= 1,
-                // The kernel had no more: whatever comes from now on is a new event, which the readiness taken back here does not
-                // hide. So a look at an empty socket is saved.
-                Ok(Ok(false)) => readable.clear_ready(),
-                // An ICMP error that the socket reports instead of receiving; what it is about is in the error queue.
-                Ok(Err(_)) => {
-                    patience -= 1;
-                    self.drain_errors(failures);
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
+    ) -> bool {
+        let left = self.all_else.poll_receive(cx, BATCHES_A_TURN, buffers, into, failures);
+        let new_calls = if left { 1 } else { BATCHES_A_TURN };
+        left | self.new_calls.poll_receive(cx, new_calls, buffers, into, failures)
     }
 
     /// Sends until the queue is empty or the socket takes no more.
@@ -164,9 +141,10 @@ impl UdpListener {
             }
             self.full = None;
         }
+        let outlet = &self.all_else;
         let mut retried = false;
         while let Some(first) = self.queue.first() {
-            match self.queue.send_batch(self.socket.get_ref()) {
+            match self.queue.send_batch(outlet.socket.get_ref()) {
                 Ok(()) => retried = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let mut full = Box::pin(sleep(RETRY_FULL));
@@ -179,16 +157,92 @@ impl UdpListener {
                 // Either an older datagram's ICMP error, reported here, or this destination's own: the second time it is its own.
                 Err(_) if !retried => {
                     retried = true;
-                    self.drain_errors(failures);
+                    outlet.drain_errors(failures);
                 }
                 Err(_) => {
                     retried = false;
                     self.queue.drop_first();
-                    failures.push(flow(self.id, first));
+                    failures.push(flow(outlet.id, first));
                 }
             }
         }
         Poll::Ready(())
+    }
+}
+
+/// A socket that is read.
+struct Inlet {
+    id: ListenerId,
+    socket: Arc<AsyncFd<UdpSocket>>,
+    state: UdpSocketState,
+    /// Datagrams asked for at a time.
+    batch: Batch,
+    /// Resolves when something is in the error queue. The kernel may report what one socket sent at any that shares its address.
+    watch: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Inlet {
+    fn new(id: ListenerId, local: SocketAddr, bound: &UdpSocket) -> io::Result<Self> {
+        // quinn-udp prepares a socket for QUIC, whose datagrams must never be fragmented; an INVITE above the MTU must be. Its state
+        // is therefore made over a socket of no use, and only `recv`, which reads none of it, is called for ours.
+        let aside = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
+        // Readable only: a socket registered for writing wakes its worker at every datagram that leaves. The replacement that tokio
+        // names is unsafe, which this crate forbids; its ground, types that lie about their descriptor, does not touch a std socket.
+        #[allow(deprecated)]
+        let socket = Arc::new(AsyncFd::with_interest(bound.try_clone()?, Interest::READABLE)?);
+        Ok(Self {
+            id,
+            watch: watch(Arc::clone(&socket)),
+            socket,
+            state: UdpSocketState::new((&aside).into())?,
+            batch: Batch::default(),
+        })
+    }
+
+    /// Receives a few batches. True: it stopped short of an empty socket, and the task is woken again at once.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut batches: usize,
+        buffers: &mut ReceiveBuffers,
+        into: &mut Vec<(Flow, Bytes)>,
+        failures: &mut Vec<Flow>,
+    ) -> bool {
+        while self.watch.as_mut().poll(cx).is_ready() {
+            self.watch = watch(Arc::clone(&self.socket));
+            self.drain_errors(failures);
+        }
+        let mut patience = ERRORS_A_TURN;
+        while batches > 0 && patience > 0 {
+            let Poll::Ready(Ok(mut readable)) = self.socket.poll_read_ready(cx) else {
+                return false;
+            };
+            let received = readable.try_io(|socket| {
+                buffers.receive(
+                    &self.state,
+                    socket.get_ref().into(),
+                    &mut self.batch,
+                    |remote, bytes| {
+                        into.push((flow(self.id, remote), bytes));
+                    },
+                )
+            });
+            match received {
+                // The socket is empty; the next look registers the task for what comes.
+                Err(_) => {}
+                Ok(Ok(true)) => batches -= 1,
+                // The kernel had no more: whatever comes from now on is a new event, which the readiness taken back here does not
+                // hide. So a look at an empty socket is saved.
+                Ok(Ok(false)) => readable.clear_ready(),
+                // An ICMP error that the socket reports instead of receiving; what it is about is in the error queue.
+                Ok(Err(_)) => {
+                    patience -= 1;
+                    self.drain_errors(failures);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        true
     }
 
     fn drain_errors(&self, failures: &mut Vec<Flow>) {

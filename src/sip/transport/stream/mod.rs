@@ -125,7 +125,7 @@ impl Streams {
         cx: &mut Context<'_>,
         into: &mut Vec<(Flow, Bytes)>,
         failures: &mut Vec<Failure>,
-    ) {
+    ) -> bool {
         for _ in 0..EVENTS_A_TURN {
             match self.events.poll_recv(cx) {
                 Poll::Ready(Some(Event::Message(id, bytes))) => {
@@ -137,10 +137,11 @@ impl Streams {
                 }
                 Poll::Ready(Some(Event::Opened(opened))) => self.opened(*opened),
                 Poll::Ready(Some(Event::Closed(id))) => self.remove(id, failures),
-                Poll::Ready(None) | Poll::Pending => return,
+                Poll::Ready(None) | Poll::Pending => return false,
             }
         }
         cx.waker().wake_by_ref();
+        true
     }
 
     /// Where another worker has the connection that the flow goes by: which one.
