@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Bound, Connections, Sockets, StreamSettings, bind_udp};
+use super::{Bound, Connections, Sockets, StreamSettings, bind_udp, steer};
 use crate::sip::peer::Peers;
 use crate::sip::{Flow, ListenerId, Transport};
 use crate::telemetry::Metrics;
@@ -17,7 +17,9 @@ use crate::telemetry::Metrics;
 const LONG: Duration = Duration::from_secs(10);
 
 fn bind(address: &str, workers: usize) -> Vec<Bound> {
-    bind_udp(address.parse().expect("an address"), workers).expect("a free port")
+    let mut bound = bind_udp(address.parse().expect("an address"), workers).expect("a free port");
+    steer(&mut bound, "proxy.example.net").expect("steered");
+    bound
 }
 
 fn sockets_of(bound: &[Bound]) -> Sockets {
