@@ -424,7 +424,7 @@ impl Bench {
         let mut sent = 0;
         for round in 0..AGAIN.len() {
             while sent < SENT_AT_ONCE
-                && let Some(&(due, serial, stage)) = self.again[round].front().filter(|(due, ..)| *due <= now)
+                && let Some(&(_, serial, stage)) = self.again[round].front().filter(|(due, ..)| *due <= now)
             {
                 self.again[round].pop_front();
                 if self.calls[serial].stage != stage {
