@@ -5,130 +5,45 @@
 mod support;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use clapet::config::Config;
-use clapet::serve::{Server, Setup};
-use clapet::sip::message::{Message, Response};
+use clapet::sip::message::Message;
 use clapet::sip::transport::{Frame, Framer};
 use hickory_resolver::proto::rr::RecordType;
 use rustls::{ServerConnection, StreamOwned};
 use support::authority::{Authority, Signed};
 use support::dns::NameServer;
+use support::named::{HOUR, Site, answer, answering};
 use tempfile::TempDir;
 
-/// Nothing here takes this long; a test that waits so long has failed.
-const LONG: Duration = Duration::from_secs(60);
-
-/// From one look at what has changed to the next.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// An hour, which is longer than any test.
-const HOUR: u32 = 3600;
-
-struct World {
-    server: Server,
-    pbx: UdpSocket,
-    calls: AtomicUsize,
-    _folder: TempDir,
-}
-
-impl World {
-    /// One source whose calls are not judged, these trunks, and more of `[sip]`.
-    fn start(folder: TempDir, names: &NameServer, listen: &str, sip: &str, trunks: &str) -> Self {
-        let store = folder.path().join("store").display().to_string();
-        let text = format!(
-            "[sip]\nlisten = [{listen}]\nnameservers = [\"{}\"]\n{sip}\n[store]\npath = {store:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
-             [[source]]\nid = \"pbx\"\ndialling = \"manual\"\npurpose = \"other\"\naddresses = [\"127.0.0.1\"]\n{trunks}",
-            names.address
-        );
-        let config = Config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        assert_eq!(config.warnings, [""; 0]);
-        let setup = Setup {
-            api: false,
-            ..Setup::default()
-        };
-        let pbx = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        pbx.set_read_timeout(Some(LONG)).expect("a time-out");
-        Self {
-            server: Server::start(config, setup).expect("started"),
-            pbx,
-            calls: AtomicUsize::new(0),
-            _folder: folder,
-        }
-    }
-
-    /// Places a call; its final status.
-    fn call(&self) -> u16 {
-        let proxy = self.server.sip()[0];
-        let local = self.pbx.local_addr().expect("bound");
-        let call = format!("call-{}", self.calls.fetch_add(1, Ordering::Relaxed));
-        let invite = format!(
-            "INVITE sip:0612345678@{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{call};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:0162001001@{local}>;tag=f\r\nTo: <sip:0612345678@{proxy}>\r\nCall-ID: {call}\r\nCSeq: 1 INVITE\r\n\
-             Contact: <sip:pbx@{local}>\r\nContent-Length: 0\r\n\r\n"
-        );
-        self.pbx.send_to(invite.as_bytes(), proxy).expect("sent");
-        loop {
-            let mut buffer = [0; 8192];
-            let (length, _) = self.pbx.recv_from(&mut buffer).expect("a response");
-            let answer = Message::parse(Bytes::copy_from_slice(&buffer[..length])).expect("SIP");
-            // Repeated answers to calls before: they are not acknowledged here.
-            if answer.call_id() == call && answer.status() >= 200 {
-                return answer.status();
-            }
-        }
-    }
-
-    /// Places calls until one ends with that status.
-    fn call_until(&self, status: u16) {
-        let deadline = Instant::now() + LONG;
-        while self.call() != status {
-            assert!(Instant::now() < deadline, "no call ended with {status}");
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    fn end(self) {
-        self.server.close().expect("closed");
-    }
+/// One source whose calls are not judged, these trunks, and more of `[sip]`.
+fn start(folder: TempDir, names: &NameServer, listen: &str, sip: &str, trunks: &str) -> Site {
+    let text = format!(
+        "listen = [{listen}]\n{sip}\n\
+         [[source]]\nid = \"pbx\"\ndialling = \"manual\"\npurpose = \"other\"\naddresses = [\"127.0.0.1\"]\n{trunks}"
+    );
+    let pbx = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    Site::start(folder, names, pbx, ("0162001001", "0612345678"), &text)
 }
 
 fn trunk(id: &str, target: &str, more: &str) -> String {
     format!("[[trunk]]\nid = \"{id}\"\ntarget = \"{target}\"\n{more}\n")
 }
 
-/// A trunk over UDP that answers each INVITE with one status, until the test ends.
+/// A trunk over UDP that answers each INVITE with one status.
 fn carrier(ip: &str, status: u16) -> SocketAddr {
-    let socket = UdpSocket::bind((ip, 0)).expect("a free port");
-    let address = socket.local_addr().expect("bound");
-    std::thread::spawn(move || {
-        let mut buffer = [0; 8192];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            let request = Message::parse(Bytes::copy_from_slice(&buffer[..length])).expect("SIP");
-            if request.method_name() == "INVITE" {
-                let sent = socket.send_to(&answer(&request, status), from);
-                sent.expect("sent");
-            }
-        }
-    });
-    address
+    answering(ip, status, |_| ())
 }
 
-fn answer(request: &Message, status: u16) -> Bytes {
-    let response = Response {
-        request,
-        status,
-        phrase: "",
-        to_tag: "callee",
-        received_from: None,
-        headers: &[],
-    };
-    response.write(&mut BytesMut::new())
+/// What leads from a name to TLS at that port of a host that is called otherwise.
+fn lead_to_tls(names: &NameServer, port: u16, naptr: bool) {
+    let service = "_sips._tcp.carrier.example";
+    if naptr {
+        names.naptr("carrier.example", HOUR, &[(10, "SIPS+D2T", service)]);
+    }
+    names.srv(service, HOUR, &[(1, port, "sbc.carrier.example")]);
+    names.address("sbc.carrier.example", HOUR, "127.0.0.1");
 }
 
 #[test]
@@ -156,11 +71,11 @@ fn naptr_leads_by_srv_to_addresses_of_both_families_in_their_order() {
     names.address("b.carrier.example", HOUR, "::1");
     let folder = TempDir::new().expect("a folder");
     let listen = "\"udp://127.0.0.1:0\", \"udp://[::1]:0\"";
-    let world = World::start(folder, &names, listen, "", &trunk("named", "sip:carrier.example", ""));
-    assert_eq!(world.call(), 486, "a 503 of the first leads to the second");
+    let site = start(folder, &names, listen, "", &trunk("named", "sip:carrier.example", ""));
+    assert_eq!(site.call(), 486, "a 503 of the first leads to the second");
     assert_eq!(names.asked("_sips._tcp.carrier.example", RecordType::SRV), 0);
     assert_eq!(names.asked("_sip._udp.carrier.example", RecordType::SRV), 0);
-    world.end();
+    site.end();
 }
 
 #[test]
@@ -171,16 +86,16 @@ fn a_change_is_noticed_when_the_time_to_live_is_over_and_what_was_found_stays_wh
     names.srv(service, 1, &[(1, before.port(), "a.carrier.example")]);
     names.address("a.carrier.example", HOUR, "127.0.0.1");
     let folder = TempDir::new().expect("a folder");
-    let world = World::start(
+    let site = start(
         folder,
         &names,
         "\"udp://127.0.0.1:0\"",
         "",
         &trunk("named", "sip:carrier.example", ""),
     );
-    assert_eq!(world.call(), 486);
+    assert_eq!(site.call(), 486);
     names.srv(service, 1, &[(1, after.port(), "a.carrier.example")]);
-    world.call_until(480);
+    site.call_until(480);
     assert_eq!(
         names.asked("carrier.example", RecordType::NAPTR),
         1,
@@ -188,16 +103,8 @@ fn a_change_is_noticed_when_the_time_to_live_is_over_and_what_was_found_stays_wh
     );
     assert_eq!(names.asked("a.carrier.example", RecordType::A), 1);
 
-    names.fall_silent();
-    let asked = names.asked(service, RecordType::SRV);
-    let deadline = Instant::now() + LONG;
-    while names.asked(service, RecordType::SRV) < asked + 2 {
-        assert!(Instant::now() < deadline, "it is not asked again");
-        assert_eq!(world.call(), 480);
-        std::thread::sleep(LOOK);
-    }
-    assert_eq!(world.call(), 480);
-    world.end();
+    site.calls_while_nothing_is_found(&names, service, 480);
+    site.end();
 }
 
 #[test]
@@ -206,23 +113,23 @@ fn a_name_that_comes_to_exist_is_used_and_until_then_the_call_is_answered() {
     let port = carrier("127.0.0.1", 486).port();
     let folder = TempDir::new().expect("a folder");
     let target = format!("sip:later.example:{port}");
-    let world = World::start(
+    let site = start(
         folder,
         &names,
         "\"udp://127.0.0.1:0\"",
         "",
         &trunk("named", &target, ""),
     );
-    assert_eq!(world.call(), 500);
+    assert_eq!(site.call(), 500);
     assert!(names.asked("later.example", RecordType::A) >= 1);
     names.address("later.example", HOUR, "127.0.0.1");
-    world.call_until(486);
+    site.call_until(486);
     assert_eq!(
         names.asked("later.example", RecordType::NAPTR),
         0,
         "a port leaves nothing to it"
     );
-    world.end();
+    site.end();
 }
 
 /// Takes TLS connections with a certificate, and answers each INVITE with one status; how many it got.
@@ -274,25 +181,15 @@ fn a_trunk_found_by_its_name_must_show_the_certificate_of_that_name() {
         let (secure, taken) = tls_carrier(&authority.sign(shown), 486);
         let plain = carrier("127.0.0.1", 480);
         let names = NameServer::start(HOUR);
-        names.naptr(
-            "carrier.example",
-            HOUR,
-            &[(10, "SIPS+D2T", "_sips._tcp.carrier.example")],
-        );
-        names.srv(
-            "_sips._tcp.carrier.example",
-            HOUR,
-            &[(1, secure.port(), "sbc.carrier.example")],
-        );
-        names.address("sbc.carrier.example", HOUR, "127.0.0.1");
+        lead_to_tls(&names, secure.port(), true);
         let ca = format!("ca = {:?}\n", authority.file().display().to_string());
         let trunks = trunk("named", target, "") + &trunk("next", &format!("sip:{plain}"), "priority = 2");
         let listen = "\"udp://127.0.0.1:0\", \"tls://127.0.0.1:0\"";
-        let world = World::start(folder, &names, listen, &(authority.proxy() + &ca), &trunks);
+        let site = start(folder, &names, listen, &(authority.proxy() + &ca), &trunks);
         let (status, count) = if believed { (486, 1) } else { (480, 0) };
-        assert_eq!(world.call(), status, "{target} shows {shown}");
+        assert_eq!(site.call(), status, "{target} shows {shown}");
         assert_eq!(taken.load(Ordering::Relaxed), count, "{target} shows {shown}");
-        world.end();
+        site.end();
     }
 }
 
@@ -306,33 +203,21 @@ fn a_trunk_is_verified_by_its_own_authority_also_where_only_its_name_leads_to_tl
         let (secure, taken) = tls_carrier(&authority.sign("carrier.example"), 486);
         let plain = carrier("127.0.0.1", 480);
         let names = NameServer::start(HOUR);
-        if naptr {
-            names.naptr(
-                "carrier.example",
-                HOUR,
-                &[(10, "SIPS+D2T", "_sips._tcp.carrier.example")],
-            );
-        }
-        names.srv(
-            "_sips._tcp.carrier.example",
-            HOUR,
-            &[(1, secure.port(), "sbc.carrier.example")],
-        );
-        names.address("sbc.carrier.example", HOUR, "127.0.0.1");
+        lead_to_tls(&names, secure.port(), naptr);
         let ca = if own { authority.file() } else { other.file() };
         let more = format!("ca = {:?}", ca.display().to_string());
         let trunks =
             trunk("named", "sip:carrier.example", &more) + &trunk("next", &format!("sip:{plain}"), "priority = 2");
         let listen = "\"udp://127.0.0.1:0\", \"tls://127.0.0.1:0\"";
         let of_all = format!("ca = {:?}\n", other.file().display().to_string());
-        let world = World::start(folder, &names, listen, &(authority.proxy() + &of_all), &trunks);
+        let site = start(folder, &names, listen, &(authority.proxy() + &of_all), &trunks);
         let (status, count) = if believed { (486, 1) } else { (480, 0) };
-        assert_eq!(world.call(), status, "NAPTR {naptr}, of its own authority {own}");
+        assert_eq!(site.call(), status, "NAPTR {naptr}, of its own authority {own}");
         assert_eq!(
             taken.load(Ordering::Relaxed),
             count,
             "NAPTR {naptr}, of its own authority {own}"
         );
-        world.end();
+        site.end();
     }
 }
