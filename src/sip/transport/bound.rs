@@ -79,13 +79,15 @@ pub fn bind_udp(address: SocketAddr, workers: usize) -> Result<Vec<Bound>, BindE
 /// either socket gets anything, and nothing is held back.
 pub fn steer(bound: &mut [Bound], advertised: &str) -> io::Result<()> {
     let workers = bound.len();
-    for Bound { socket, local } in bound {
+    for (position, Bound { socket, local }) in bound.iter_mut().enumerate() {
         let BoundSocket::Datagrams(sockets) = socket else {
             continue;
         };
-        let hosts = steering::hosts(*local, advertised);
-        // For all that share the address, each time; a socket is marked only once it is so.
-        steering::steer(&sockets.all_else, *local, workers, &hosts)?;
+        // For all that share the address.
+        if position == 0 {
+            let hosts = steering::hosts(*local, advertised);
+            steering::steer(&sockets.all_else, *local, workers, &hosts)?;
+        }
         sockets.steered = true;
     }
     Ok(())

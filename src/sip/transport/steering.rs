@@ -19,9 +19,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{SockFilter, SockRef};
 
 /// Has the kernel hand each datagram to the socket that it is for, of all `workers`' that are bound to `local` with this one: each in its
-/// turn binds the one for all else and then that for new calls. The
-/// worker goes by where the datagram comes from, so that what one peer sends in a row is received in a row. `hosts` are what a
-/// Request-URI may call us, with the port where one is to stand there.
+/// turn binds the one for all else and then that for new calls. The worker goes by where the datagram comes from, so that what one peer
+/// sends in a row is received in a row. `hosts` are what a Request-URI may call us, with the port where one is to stand there.
 pub(super) fn steer(socket: &impl AsFd, local: SocketAddr, workers: usize, hosts: &[String]) -> io::Result<()> {
     let program = steering(u32::try_from(workers).unwrap_or(1), local.is_ipv6(), hosts);
     let mut program: Vec<sock_filter> = program
