@@ -9,11 +9,11 @@ use std::net::{SocketAddr, UdpSocket};
 use clapet::api::Host as _;
 use hickory_resolver::proto::rr::RecordType;
 use support::dns::NameServer;
-use support::named::{HOUR, Site, answering, read, text_with};
+use support::named::{HOUR, Site, answering, read};
 use tempfile::TempDir;
 
-/// One trunk, known by its address, and one source that calls to 01 62 00 10 00 lead to; and the configuration.
-fn start(names: &NameServer, target: &str) -> (Site, String) {
+/// One trunk, known by its address, and one source that calls to 01 62 00 10 00 lead to.
+fn start(names: &NameServer, target: &str) -> Site {
     let carrier = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let text = format!(
         "listen = [\"udp://127.0.0.1:0\"]\n\
@@ -23,11 +23,7 @@ fn start(names: &NameServer, target: &str) -> (Site, String) {
         carrier.local_addr().expect("bound")
     );
     let folder = TempDir::new().expect("a folder");
-    let whole = text_with(&folder, names, &text);
-    (
-        Site::start(folder, names, carrier, ("0612345678", "+33162001000"), &text),
-        whole,
-    )
+    Site::start(folder, names, carrier, ("0612345678", "+33162001000"), &text)
 }
 
 fn degraded(site: &Site) -> Vec<String> {
@@ -52,7 +48,7 @@ fn a_pbx_that_moves_is_followed_and_stays_where_it_was_while_nothing_can_be_foun
     let service = "_sip._udp.pbx.example";
     names.srv(service, 1, &[(1, before.port(), "host.pbx.example")]);
     names.address("host.pbx.example", HOUR, "127.0.0.1");
-    let (site, text) = start(&names, "sip:pbx.example");
+    let site = start(&names, "sip:pbx.example");
     assert_eq!(site.call(), 486);
     names.srv(service, 1, &[(1, after.port(), "host.pbx.example")]);
     site.call_until(480);
@@ -64,7 +60,7 @@ fn a_pbx_that_moves_is_followed_and_stays_where_it_was_while_nothing_can_be_foun
 
     site.calls_while_nothing_is_found(&names, service, 480);
     // A reload forgets nothing of what was found.
-    site.server.control().replace(read(&text)).expect("reloaded");
+    site.server.control().replace(read(&site.text)).expect("reloaded");
     assert_eq!(site.call(), 480);
     site.end();
 }
@@ -83,7 +79,7 @@ fn every_address_of_a_pbx_is_tried_before_a_call_to_it_fails() {
         ],
     );
     names.address("host.pbx.example", HOUR, "127.0.0.1");
-    let (site, _) = start(&names, "sip:pbx.example");
+    let site = start(&names, "sip:pbx.example");
     assert_eq!(site.call(), 486, "a 503 of the first leads to the second");
     site.end();
 }
@@ -92,7 +88,7 @@ fn every_address_of_a_pbx_is_tried_before_a_call_to_it_fails() {
 fn a_pbx_that_cannot_be_found_stops_no_start_and_is_called_once_it_is_there() {
     let names = NameServer::start(1);
     let port = pbx(486).port();
-    let (site, _) = start(&names, &format!("sip:pbx.example:{port}"));
+    let site = start(&names, &format!("sip:pbx.example:{port}"));
     assert_eq!(site.call(), 500);
     let said = degraded(&site);
     assert_eq!(

@@ -26,6 +26,8 @@ pub const HOUR: u32 = 3600;
 /// The server, and one peer of it who calls.
 pub struct Site {
     pub server: Server,
+    /// Its configuration.
+    pub text: String,
     caller: UdpSocket,
     /// User parts of whom it calls as, and whom.
     from: &'static str,
@@ -35,7 +37,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// With this configuration, beside which stand the name server and the store.
+    /// With this configuration from `[sip]` on; the name server and the store are put before it.
     pub fn start(
         folder: TempDir,
         names: &NameServer,
@@ -48,9 +50,14 @@ impl Site {
             api: false,
             ..Setup::default()
         };
-        let config = read(&text_with(&folder, names, text));
+        let store = folder.path().join("store").display().to_string();
+        let text = format!(
+            "[store]\npath = {store:?}\n[api]\nlisten = \"127.0.0.1:0\"\n[sip]\nnameservers = [\"{}\"]\n{text}",
+            names.address
+        );
         Self {
-            server: Server::start(config, setup).expect("a name that is not found yet stops no start"),
+            server: Server::start(read(&text), setup).expect("a name that is not found yet stops no start"),
+            text,
             caller,
             from,
             to,
@@ -107,15 +114,6 @@ impl Site {
     pub fn end(self) {
         self.server.close().expect("closed");
     }
-}
-
-/// A configuration with that name server, and the store in the folder.
-pub fn text_with(folder: &TempDir, names: &NameServer, text: &str) -> String {
-    let store = folder.path().join("store").display().to_string();
-    format!(
-        "[store]\npath = {store:?}\n[api]\nlisten = \"127.0.0.1:0\"\n[sip]\nnameservers = [\"{}\"]\n{text}",
-        names.address
-    )
 }
 
 pub fn read(text: &str) -> Config {

@@ -18,8 +18,7 @@ use tokio::time::{Sleep, sleep};
 use super::bound::{Bound, BoundSocket, Datagrams};
 use super::receive::{Batch, ReceiveBuffers};
 use super::send::SendQueue;
-use super::steering;
-use super::{Flow, ListenerId, Transport, errors};
+use super::{Flow, ListenerId, Transport, errors, steering};
 
 /// Asked of the kernel for each socket's receive and send buffers, in bytes; it gives at most `net.core.rmem_max` and `wmem_max`. A worker that
 /// is busy for some milliseconds must lose nothing.
