@@ -243,19 +243,39 @@ impl<'a> Iterator for Params<'a> {
 /// that opens a comment for one reader and not for another would hide what is put behind it.
 pub(super) fn check_params<'a>(params: &'a str, unique: &str, mut visit: impl FnMut(&Param<'a>)) -> bool {
     let mut seen = false;
-    Params::new(params).all(|param| {
-        let again = param.name.eq_ignore_ascii_case(unique) && std::mem::replace(&mut seen, true);
-        let value = param.value.unwrap_or_default();
-        let good = match value.strip_prefix('"') {
-            Some(quoted) => unquote(quoted).is_some_and(|(_, rest)| rest.is_empty()),
-            None => all(value.as_bytes(), IN_PARAM),
-        };
-        let good = good && !again && super::names::is_token(param.name.as_bytes());
+    let mut look = |param: &Param<'a>| {
+        let good = !(param.name.eq_ignore_ascii_case(unique) && std::mem::replace(&mut seen, true));
         if good {
-            visit(&param);
+            visit(param);
         }
         good
-    })
+    };
+    let mut params = Params::new(params);
+    while let Some(text) = params.rest {
+        // What nearly all are: neither white space nor quotes.
+        let (raw, rest) = text.split_at(run(text.as_bytes(), IN_PARAM));
+        let rest = match rest.as_bytes().first() {
+            None => None,
+            Some(b';') => Some(&rest[1..]),
+            _ => return params.all(|param| is_good(&param) && look(&param)),
+        };
+        let (name, value) = raw.split_at(run(raw.as_bytes(), TOKEN));
+        let value = value.strip_prefix('=');
+        if name.is_empty() || (value.is_none() && name.len() < raw.len()) || !look(&Param { raw, name, value }) {
+            return false;
+        }
+        params.rest = rest;
+    }
+    true
+}
+
+fn is_good(param: &Param<'_>) -> bool {
+    let value = param.value.unwrap_or_default();
+    let good = match value.strip_prefix('"') {
+        Some(quoted) => unquote(quoted).is_some_and(|(_, rest)| rest.is_empty()),
+        None => all(value.as_bytes(), IN_PARAM),
+    };
+    good && super::names::is_token(param.name.as_bytes())
 }
 
 /// Splits a header value at its commas, those in quotes, angle brackets and comments apart; white space around each is left out.

@@ -48,6 +48,34 @@ impl Method {
 }
 
 impl Header {
+    /// The header whose line this is, and the length of its name, where the name is spelled as the RFC does and the colon follows at
+    /// once: nearly always, for those that nearly all messages have.
+    pub(super) fn usual(line: &[u8]) -> Option<(Self, usize)> {
+        macro_rules! spelled {
+            ($($header:ident $name:literal),*) => {{
+                // Against a text that is known to the compiler, which makes it one or two comparisons of words.
+                $(if line.starts_with($name) {
+                    return Some((Self::$header, $name.len() - 1));
+                })*
+                None
+            }};
+        }
+        match line.first()? {
+            b'V' => spelled!(Via b"Via:"),
+            b'F' => spelled!(From b"From:"),
+            b'T' => spelled!(To b"To:"),
+            b'C' => spelled!(
+                CSeq b"CSeq:", CallId b"Call-ID:", Contact b"Contact:",
+                ContentLength b"Content-Length:", ContentType b"Content-Type:"
+            ),
+            b'M' => spelled!(MaxForwards b"Max-Forwards:"),
+            b'R' => spelled!(Route b"Route:", RecordRoute b"Record-Route:"),
+            b'S' => spelled!(Supported b"Supported:"),
+            b'P' => spelled!(PAssertedIdentity b"P-Asserted-Identity:", Privacy b"Privacy:"),
+            _ => None,
+        }
+    }
+
     /// By name, long or compact, in any case (RFC 3261 §7.3.1, §7.3.3).
     pub fn from_name(name: &[u8]) -> Self {
         let name = canonical(name);
@@ -195,6 +223,9 @@ mod tests {
             let name = header.as_str();
             assert_eq!(header as u8, number);
             assert_eq!(Header::from_name(name.as_bytes()), header, "{name}");
+            let usual = Header::usual(format!("{name}: {name}").as_bytes());
+            assert!(usual.is_none_or(|usual| usual == (header, name.len())), "{name}");
+            assert_eq!(Header::usual(format!("{name} :").as_bytes()), None, "{name}");
             assert_eq!(
                 Header::from_name(name.to_ascii_uppercase().as_bytes()),
                 header,

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 
-use super::lex::{digits, is_lws, split_values, trim, trimmed};
+use super::lex::{TOKEN, digits, is_lws, run, split_values, trim, trimmed};
 use super::names::is_token;
 use super::typed::ViaParams;
 use super::{CSeq, Header, HeaderSpan, Message, Method, NameAddr, Uri, Via};
@@ -210,6 +210,18 @@ struct Line {
     bare_cr: bool,
 }
 
+/// As [`line_at`] where no CR stands within a line, which is not looked at; adds the CR that ends it to those seen.
+fn usual_line_at(raw: &[u8], from: usize, crs: &mut usize) -> Option<Line> {
+    let feed = from + memchr::memchr(b'\n', raw.get(from..)?)?;
+    let cr = usize::from(feed > from && raw[feed - 1] == b'\r');
+    *crs += cr;
+    Some(Line {
+        end: feed - cr,
+        next: feed + 1,
+        bare_cr: false,
+    })
+}
+
 /// The line that begins at `from`, ended by CRLF or LF; `None` where the message ends before the line does.
 fn line_at(raw: &[u8], from: usize) -> Option<Line> {
     let mut at = from;
@@ -256,10 +268,11 @@ fn read_start_line(raw: &[u8], line: Line, limits: &Limits) -> Result<StartSpans
         return fault(ParseCause::Encoding);
     };
     let version = &text[version_start..];
-    if !is_version(version) || line.bare_cr {
+    let usual = version == b"SIP/2.0";
+    if !(usual || is_version(version)) || line.bare_cr {
         return fault(ParseCause::StartLine);
     }
-    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+    if !(usual || version.eq_ignore_ascii_case(b"SIP/2.0")) {
         return fault(ParseCause::Version);
     }
     // Headers in a Request-URI must not be forwarded, and no element needs them (RFC 4475 §3.1.2.11).
@@ -319,6 +332,23 @@ struct ReadHeaders {
 fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
     // Lines of the body are counted too, which costs a few spans' memory and spares growing.
     let lines = memchr::memchr_iter(b'\n', &raw[from..]).count();
+    let mut crs = 0;
+    let read = read_lines(raw, from, lines, limits, |at| usual_line_at(raw, at, &mut crs));
+    // In all headers at once it is asked whether a CR stands anywhere but at the end of a line; then each line must say where.
+    let head = raw.get(from..read.body_start as usize).unwrap_or_default();
+    if memchr::memchr_iter(b'\r', head).count() == crs {
+        return read;
+    }
+    read_lines(raw, from, lines, limits, |at| line_at(raw, at))
+}
+
+fn read_lines(
+    raw: &[u8],
+    from: usize,
+    lines: usize,
+    limits: &Limits,
+    mut line_at: impl FnMut(usize) -> Option<Line>,
+) -> ReadHeaders {
     let mut read = ReadHeaders {
         headers: Vec::with_capacity(lines.min(limits.headers)),
         present: 0,
@@ -327,7 +357,7 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
     };
     let mut at = from;
     loop {
-        let Some(mut line) = line_at(raw, at) else {
+        let Some(mut line) = line_at(at) else {
             // The message ends before its headers do.
             read.fault = read.fault.or(Some(ParseCause::HeaderLine));
             return read;
@@ -338,7 +368,7 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
         }
         let mut bare_cr = line.bare_cr;
         while matches!(raw.get(line.next), Some(b' ' | b'\t')) {
-            let Some(folded) = line_at(raw, line.next) else { break };
+            let Some(folded) = line_at(line.next) else { break };
             bare_cr |= folded.bare_cr;
             line = folded;
         }
@@ -366,21 +396,28 @@ fn read_headers(raw: &[u8], from: usize, limits: &Limits) -> ReadHeaders {
 /// One header that begins at `at` and ends with `line`, its last.
 fn read_header(raw: &[u8], at: usize, line: Line) -> Option<HeaderSpan> {
     let text = &raw[at..line.end];
-    let colon = memchr::memchr(b':', text)?;
-    let name = text[..colon].trim_ascii_end();
-    let header = Header::from_name(name);
-    // The names that we know are tokens.
-    if header == Header::Other && !is_token(name) {
-        return None;
-    }
+    let (header, name_len, colon) = match Header::usual(text) {
+        Some((header, length)) => (header, length, length),
+        None => read_name(text)?,
+    };
     let (start, end) = trimmed(&text[colon + 1..]);
     Some(HeaderSpan {
         header,
         start: offset(at),
-        name_len: u16::try_from(name.len()).ok()?,
+        name_len: u16::try_from(name_len).ok()?,
         value_start: offset(at + colon + 1 + start),
         value_end: offset(at + colon + 1 + end),
         end: offset(line.next),
+    })
+}
+
+/// The header of a line, the length of its name, a token, and where its colon stands; white space may come before that.
+fn read_name(text: &[u8]) -> Option<(Header, usize, usize)> {
+    let length = run(text, TOKEN);
+    let rest = text[length..].trim_ascii_start();
+    (length > 0 && rest.first() == Some(&b':')).then(|| {
+        let header = Header::from_name(&text[..length]);
+        (header, length, text.len() - rest.len())
     })
 }
 
@@ -453,7 +490,9 @@ fn check(message: &Message, limits: &Limits) -> Result<Checked, ParseCause> {
             }
             Header::CallId => {
                 marks.call_id = (span.value_start, span.value_end);
-                !value.is_empty() && !value.bytes().any(is_lws)
+                // All white space lies below what nearly all Call-IDs are made of.
+                let spaceless = value.bytes().fold(u8::MAX, u8::min) > b' ' || !value.bytes().any(is_lws);
+                !value.is_empty() && spaceless
             }
             Header::CSeq => {
                 let cseq = CSeq::parse(value);

@@ -109,6 +109,26 @@ impl<'a> Via<'a> {
     /// Parses; `None` where malformed. The version may be another than 2.0, so that a request of SIP/7.0 can be answered.
     pub fn parse(value: &'a str) -> Option<Self> {
         let raw = trim(value);
+        Self::usual(raw).or_else(|| Self::in_full(raw))
+    }
+
+    /// What nearly all are, in one pass: our version, UDP, and no white space but the one space.
+    pub(super) fn usual(raw: &'a str) -> Option<Self> {
+        let (sent_by, rest) = HostPort::usual(raw.strip_prefix("SIP/2.0/UDP ")?)?;
+        let params = match rest.strip_prefix(';') {
+            Some(params) => params,
+            None if rest.is_empty() => "",
+            None => return None,
+        };
+        Some(Self {
+            raw,
+            transport: Some(Transport::Udp),
+            sent_by,
+            params,
+        })
+    }
+
+    fn in_full(raw: &'a str) -> Option<Self> {
         let (protocol, rest) = split_once(raw, b'/')?;
         let (version, rest) = split_once(rest, b'/')?;
         let rest = trim(rest);

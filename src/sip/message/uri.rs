@@ -23,7 +23,7 @@ impl<'a> HostPort<'a> {
     }
 
     /// What nearly all are, in one pass: a name or IPv4 address, with a port or without, no white space. And what follows it.
-    fn usual(text: &'a str) -> Option<(Self, &'a str)> {
+    pub(super) fn usual(text: &'a str) -> Option<(Self, &'a str)> {
         let (host, rest) = text.split_at(run(text.as_bytes(), HOST));
         if host.is_empty() {
             return None;
@@ -31,10 +31,16 @@ impl<'a> HostPort<'a> {
         let Some(after) = rest.strip_prefix(':') else {
             return Some((Self { host, port: None }, rest));
         };
-        let length = after.bytes().take_while(u8::is_ascii_digit).count();
-        let (port, rest) = after.split_at(length);
-        let port = Some(u16::try_from(digits(port)?).ok()?);
-        Some((Self { host, port }, rest))
+        let (mut port, mut length) = (0_u32, 0);
+        for digit in after.bytes().map(|byte| byte.wrapping_sub(b'0')).take(6) {
+            if digit > 9 {
+                break;
+            }
+            port = port * 10 + u32::from(digit);
+            length += 1;
+        }
+        let port = u16::try_from(port).ok().filter(|_| (1..=5).contains(&length))?;
+        Some((Self { host, port: Some(port) }, &after[length..]))
     }
 
     fn in_full(text: &'a str) -> Option<Self> {
