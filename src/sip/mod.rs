@@ -1,6 +1,7 @@
 //! The SIP side: messages, transactions, peers, proxy logic and sockets. Knows no legal rule; it meets the legal side in
 //! [`crate::gate::Question`] and [`crate::gate::Decision`] only.
 
+mod hashing;
 pub mod message;
 
 pub mod peer;

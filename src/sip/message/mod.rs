@@ -2,6 +2,7 @@
 //!
 //! Compact forms and folding are understood. One allocation for the spans of a message, none per header.
 
+mod ack;
 mod credentials;
 mod edit;
 mod lex;
@@ -14,6 +15,7 @@ mod typed;
 mod uri;
 mod write;
 
+pub use ack::AckSketch;
 pub use credentials::Credentials;
 pub use edit::Edit;
 pub use lex::split_values;

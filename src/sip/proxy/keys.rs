@@ -1,10 +1,9 @@
 //! Everything keyed by the secret: tags, branches, the hash of a call, the MAC on Record-Route. Nobody without the secret can make
 //! one, and every process that has it recognises them all.
 
-use std::hash::Hasher;
+use siphasher::sip128::SipHasher24;
 
-use siphasher::sip128::{Hasher128, SipHasher24};
-
+use crate::sip::hashing;
 use crate::sip::message::{Header, Message};
 use crate::sip::peer::Peer;
 use crate::sip::transaction::key::MAGIC_COOKIE;
@@ -34,22 +33,22 @@ pub(super) struct Keys {
 }
 
 /// A hash over fields.
-pub(super) struct Fields(SipHasher24);
+pub(super) struct Fields(hashing::Fields<SipHasher24>);
 
 impl Fields {
     /// Adds a field; its length goes in too, so that two fields never run into each other.
-    pub(super) fn add(mut self, bytes: &[u8]) -> Self {
+    pub(super) fn add(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.write(&(bytes.len() as u64).to_le_bytes());
         self.0.write(bytes);
         self
     }
 
-    pub(super) fn wide(&self) -> u128 {
-        self.0.finish128().as_u128()
+    pub(super) fn wide(&mut self) -> u128 {
+        self.0.finish().as_u128()
     }
 
-    pub(super) fn short(&self) -> u64 {
-        self.0.finish128().as_u64().0
+    pub(super) fn short(&mut self) -> u64 {
+        self.0.finish().as_u64().0
     }
 }
 
@@ -74,9 +73,9 @@ impl Keys {
     }
 
     pub(super) fn fields(&self, used: Use) -> Fields {
-        let mut hasher = SipHasher24::new_with_key(&self.mac);
-        hasher.write_u8(used as u8);
-        Fields(hasher)
+        let mut fields = hashing::Fields::new(SipHasher24::new_with_key(&self.mac));
+        fields.write(&[used as u8]);
+        Fields(fields)
     }
 
     pub(super) fn instance(&self) -> u32 {
@@ -112,18 +111,18 @@ impl Keys {
             Peer::Trunk(_) => b"t",
             Peer::Unknown => b"u",
         };
-        let fields = self
-            .fields(Use::Loop)
+        let mut fields = self.fields(Use::Loop);
+        fields
             .add(side)
             .add(message.request_uri().as_bytes())
             .add(message.from_tag().as_bytes())
             .add(message.to_tag().as_bytes())
             .add(message.call_id().as_bytes())
             .add(&message.cseq_number().to_le_bytes());
-        message
-            .values(Header::Route)
-            .fold(fields, |fields, route| fields.add(route.as_bytes()))
-            .short()
+        for route in message.values(Header::Route) {
+            fields.add(route.as_bytes());
+        }
+        fields.short()
     }
 
     fn stamp_mac(&self, instance: u32, unique: u64, loop_hash: u64, call_id: &str, number: u32) -> u64 {
@@ -163,9 +162,8 @@ impl Keys {
 /// A number in sixteen hexadecimal digits.
 pub(super) fn hex16(number: u64) -> [u8; 16] {
     let mut digits = [0; 16];
-    for (digit, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        digit[0] = HEX[usize::from(byte >> 4)];
-        digit[1] = HEX[usize::from(byte & 15)];
+    for (digit, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(number.to_be_bytes()) {
+        *digit = HEX[usize::from(byte)];
     }
     digits
 }
@@ -194,7 +192,17 @@ pub(super) fn read_hex(text: &str) -> Option<u64> {
     })
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut all = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    all
+};
 
 impl Stamp {
     /// Of a branch that we write: an instance, and three numbers of sixteen digits.

@@ -32,11 +32,11 @@ use bytes::Bytes;
 
 use rustc_hash::FxHashMap;
 
-use super::message::{Header, Message, Method, ParseError, Response};
+use super::message::{AckSketch, Header, Message, Method, ParseError, Response};
 use super::peer::{Peer, Peers};
 use super::transaction::client::ClientAction;
 use super::transaction::earliest;
-use super::transaction::key::{ServerKey, server_key};
+use super::transaction::key::{ServerKey, ack_key, server_key};
 use super::transaction::server::ServerAction;
 use super::{Flow, ListenerId, Now, Transport};
 use crate::gate::{Decision, Question, Reservation};
@@ -176,6 +176,12 @@ impl Proxy {
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return;
         }
+        if self.absorb(&bytes) {
+            return self
+                .core
+                .counters
+                .message(Direction::In, flow.transport, Kind::Request(Method::Ack));
+        }
         match Message::parse(bytes) {
             Ok(message) if message.is_request() => {
                 let kind = Kind::Request(message.method());
@@ -190,6 +196,13 @@ impl Proxy {
             Err(error) => self.malformed(now, flow, &error),
         }
         self.count();
+    }
+
+    /// The ACK of a refusal that has no transaction: what it is for is read of it, and nothing more.
+    fn absorb(&mut self, bytes: &[u8]) -> bool {
+        AckSketch::read(bytes)
+            .and_then(|ack| ack_key(&self.core.keys.table, &ack))
+            .is_some_and(|key| self.recent.acknowledge(key))
     }
 
     /// The gate's answer to an [`Output::Ask`].

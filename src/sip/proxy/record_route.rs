@@ -139,7 +139,7 @@ fn party(keys: &Keys, plan: &Plan, address: Option<NameAddr<'_>>) -> u64 {
     let Some(uri) = address.map(|address| address.uri) else {
         return 0;
     };
-    let fields = keys.fields(Use::Party);
+    let mut fields = keys.fields(Use::Party);
     match question::number(plan, &uri) {
         Some(Number::E164(number)) => fields.add(&number.get().to_le_bytes()).short(),
         Some(Number::Short(code)) => fields.add(&code.get().to_le_bytes()).short(),

@@ -1,11 +1,10 @@
 //! How a message finds its transaction (RFC 3261 §17.1.3, §17.2.3): a keyed hash of what the RFC compares, so that no string is kept
 //! and nobody outside can make two transactions collide.
 
-use std::hash::Hasher;
+use siphasher::sip128::SipHasher13;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
-
-use crate::sip::message::{Message, Method};
+use crate::sip::hashing::Fields;
+use crate::sip::message::{AckSketch, HostPort, Message, Method};
 
 /// Start of a branch that follows RFC 3261 (§8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -20,33 +19,64 @@ pub struct ServerKey(pub u128);
 /// its calls is told apart. Without (RFC 2543): Request-URI, From-tag, Call-ID, CSeq number and the whole topmost Via; the To-tag
 /// is left out, since the ACK has the one that we gave and the INVITE has none.
 pub fn server_key(secret: &[u8; 16], request: &Message, method: Method) -> ServerKey {
-    let mut hasher = SipHasher13::new_with_key(secret);
-    let mut field = |bytes: &[u8]| {
-        hasher.write(bytes);
-        // A byte that stands in no field keeps two fields from running into each other.
-        hasher.write_u8(b'\n');
-    };
     let method_name = match method {
         Method::Ack | Method::Invite => "INVITE",
         Method::Cancel => "CANCEL",
         _ => request.method_name(),
     };
-    field(method_name.as_bytes());
-    field(request.call_id().as_bytes());
-    field(&request.cseq_number().to_be_bytes());
     let branch = request.branch();
+    let mut key = Key::new(secret, method_name, request.call_id(), request.cseq_number());
     if has_cookie(branch) {
-        field(branch.as_bytes());
-        if let Some(sent_by) = request.sent_by() {
-            lowercase(sent_by.host, &mut field);
-            field(&sent_by.port.unwrap_or(0).to_be_bytes());
-        }
+        key.add_branch(branch, request.sent_by());
     } else if let Some(via) = request.via() {
-        field(request.request_uri().as_bytes());
-        field(request.from_tag().as_bytes());
-        field(via.raw.as_bytes());
+        key.add(request.request_uri().as_bytes());
+        key.add(request.from_tag().as_bytes());
+        key.add(via.raw.as_bytes());
     }
-    ServerKey(hasher.finish128().as_u128())
+    key.finish()
+}
+
+/// As [`server_key`]: the INVITE transaction of an ACK. `None` where it goes by the rules of RFC 2543.
+pub fn ack_key(secret: &[u8; 16], ack: &AckSketch<'_>) -> Option<ServerKey> {
+    if !has_cookie(ack.branch) {
+        return None;
+    }
+    let mut key = Key::new(secret, "INVITE", ack.call_id, ack.cseq);
+    key.add_branch(ack.branch, Some(ack.sent_by));
+    Some(key.finish())
+}
+
+/// A key in the making.
+struct Key(Fields<SipHasher13>);
+
+impl Key {
+    fn new(secret: &[u8; 16], method_name: &str, call_id: &str, cseq: u32) -> Self {
+        let mut key = Self(Fields::new(SipHasher13::new_with_key(secret)));
+        key.add(method_name.as_bytes());
+        key.add(call_id.as_bytes());
+        key.add(&cseq.to_be_bytes());
+        key
+    }
+
+    fn add_branch(&mut self, branch: &str, sent_by: Option<HostPort<'_>>) {
+        self.add(branch.as_bytes());
+        if let Some(HostPort { host, port }) = sent_by {
+            // Host names differ in case between a request and its CANCEL from some senders.
+            self.0.write_lowercase(host);
+            self.add(&[]);
+            self.add(&port.unwrap_or(0).to_be_bytes());
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+        // A byte that stands in no field keeps two fields from running into each other.
+        self.0.write(b"\n");
+    }
+
+    fn finish(mut self) -> ServerKey {
+        ServerKey(self.0.finish().as_u128())
+    }
 }
 
 /// The cookie is compared without regard to case, as some senders change it.
@@ -54,19 +84,6 @@ fn has_cookie(branch: &str) -> bool {
     branch
         .get(..MAGIC_COOKIE.len())
         .is_some_and(|head| head.eq_ignore_ascii_case(MAGIC_COOKIE))
-}
-
-/// Host names differ in case between a request and its CANCEL from some senders; they are at most this long (RFC 1035 §2.3.4).
-fn lowercase(host: &str, field: &mut impl FnMut(&[u8])) {
-    let mut buffer = [0_u8; 255];
-    match buffer.get_mut(..host.len()) {
-        Some(copy) => {
-            copy.copy_from_slice(host.as_bytes());
-            copy.make_ascii_lowercase();
-            field(copy);
-        }
-        None => field(host.as_bytes()),
-    }
 }
 
 #[cfg(test)]
@@ -116,6 +133,22 @@ mod tests {
         let invite = key(&request("INVITE", via, "<sip:c@d>", "c1", 1));
         let cancel = request("CANCEL", via, "<sip:c@d>", "c1", 1);
         assert_eq!(server_key(&SECRET, &cancel, Method::Invite), invite);
+    }
+
+    #[test]
+    fn an_ack_is_led_to_its_invite_by_what_is_read_of_it_alone() {
+        for via in [
+            "SIP/2.0/UDP H:5070;branch=z9hG4bKa",
+            "SIP/2.0/UDP h;rport;branch=Z9HG4BKa",
+        ] {
+            let invite = key(&request("INVITE", via, "<sip:c@d>", "c1", 1));
+            let ack = request("ACK", via, "<sip:c@d>;tag=ours", "c1", 1);
+            let sketch = AckSketch::read(ack.raw()).expect("as usual");
+            assert_eq!(ack_key(&SECRET, &sketch), Some(invite), "{via}");
+        }
+        let old = request("ACK", "SIP/2.0/UDP h;branch=1", "<sip:c@d>;tag=ours", "c1", 1);
+        let sketch = AckSketch::read(old.raw()).expect("as usual");
+        assert_eq!(ack_key(&SECRET, &sketch), None);
     }
 
     #[test]
