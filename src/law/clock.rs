@@ -34,7 +34,10 @@ impl Law {
 
     /// May calls be placed at this instant under `hours`?
     pub fn is_open(&self, hours: &Hours, at: DateTime<Utc>, territory: Territory) -> bool {
-        let local = self.local(at, territory);
+        self.holds(hours, self.local(at, territory), territory)
+    }
+
+    fn holds(&self, hours: &Hours, local: NaiveDateTime, territory: Territory) -> bool {
         hours.window_holds(local.time()) && self.opens_on(hours, local.date(), territory)
     }
 
@@ -58,9 +61,17 @@ impl Law {
     /// When the window that is open at `at` closes: the first instant after `at` at which calls may no longer be placed. `None`
     /// where it is not open, or does not close within a week.
     pub fn closes(&self, hours: &Hours, at: DateTime<Utc>, territory: Territory) -> Option<DateTime<Utc>> {
-        if !self.is_open(hours, at, territory) {
+        let local = self.local(at, territory);
+        if !self.holds(hours, local, territory) {
             return None;
         }
+        let before_midnight =
+            closes_before_midnight(hours, local).and_then(|end| steady::instant(self.zone(territory), end));
+        before_midnight.or_else(|| self.closes_in_full(hours, at, territory))
+    }
+
+    /// Whatever the clock does, and however long the windows of one day run on in the next.
+    fn closes_in_full(&self, hours: &Hours, at: DateTime<Utc>, territory: Territory) -> Option<DateTime<Utc>> {
         let mut end = at;
         let mut day = self.local_day(at, territory);
         for _ in 0..7 {
@@ -94,6 +105,20 @@ impl Hours {
     pub fn day_holds(&self, day: Weekday) -> bool {
         self.days[day.num_days_from_monday() as usize]
     }
+}
+
+/// When the window that is open closes by a clock that runs evenly; `None` for one that runs up to midnight, and may run on.
+fn closes_before_midnight(hours: &Hours, local: NaiveDateTime) -> Option<NaiveDateTime> {
+    let now = local.time().num_seconds_from_midnight();
+    let end = hours.windows.iter().fold(now, |end, (from, until)| {
+        let runs_on = (*from..*until).contains(&end);
+        if runs_on { *until } else { end }
+    });
+    Some(
+        local
+            .date()
+            .and_time(NaiveTime::from_num_seconds_from_midnight_opt(end, 0)?),
+    )
 }
 
 /// Local date and time of an instant.
@@ -499,6 +524,23 @@ mod tests {
             let closes = law.closes(&hours, next, territory).unwrap();
             prop_assert!(!law.is_open(&hours, closes, territory));
             prop_assert!(law.is_open(&hours, closes - Duration::seconds(1), territory));
+        }
+
+        #[test]
+        fn a_window_that_closes_before_midnight_closes_as_any_other(
+            territory in prop::sample::select(Territory::ALL.to_vec()),
+            near_a_change in any::<bool>(),
+            seconds in 0i64..400_000_000,
+            ends in prop::collection::btree_set(0u32..=48, 2..7),
+        ) {
+            let law = Law::embedded();
+            let from = if near_a_change { at("2026-10-24T00:00:00Z") } else { at("2023-01-01T00:00:00Z") };
+            let at = from + Duration::seconds(if near_a_change { seconds % 200_000 } else { seconds });
+            let ends: Vec<u32> = ends.into_iter().map(|half| half * H / 2).collect();
+            let hours = always(&ends.windows(2).map(|two| (two[0], two[1])).step_by(if seconds % 2 == 0 { 1 } else { 2 }).collect::<Vec<_>>());
+            if law.is_open(&hours, at, territory) {
+                prop_assert_eq!(law.closes(&hours, at, territory), law.closes_in_full(&hours, at, territory));
+            }
         }
     }
 }
