@@ -129,6 +129,8 @@ struct State {
     failure: Option<AppendError>,
     /// The last record written, synced or not.
     written: u64,
+    /// How many wait for `written`: telling nobody costs a system call too.
+    waiting_written: usize,
 }
 
 /// What the committer has to do next.
@@ -200,6 +202,7 @@ impl Queue {
                 signing: Vec::new(),
                 failure: None,
                 written: last,
+                waiting_written: 0,
             }),
             arrived: Condvar::new(),
             progress: Condvar::new(),
@@ -373,8 +376,13 @@ impl Queue {
 
     /// A batch is in the file.
     pub(super) fn written(&self, last: u64) {
-        lock(&self.state).written = last;
-        self.progress.notify_all();
+        let mut state = lock(&self.state);
+        state.written = last;
+        let awaited = state.waiting_written > 0;
+        drop(state);
+        if awaited {
+            self.progress.notify_all();
+        }
     }
 
     /// A batch is durable as configured.
@@ -422,9 +430,11 @@ impl Queue {
     pub(super) fn wait_written(&self, sequence: u64) -> u64 {
         let mut state = lock(&self.state);
         let wanted = sequence.min(state.next - 1);
+        state.waiting_written += 1;
         while state.written < wanted && state.failure.is_none() {
             state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.waiting_written -= 1;
         state.written
     }
 }
