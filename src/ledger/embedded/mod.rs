@@ -20,6 +20,7 @@ mod position;
 mod replay;
 mod row;
 mod secret;
+mod signposts;
 mod standing;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::super::record::Entry;
 use super::super::{Key, Siren};
 use super::import::Staged;
 use super::row::{Reader, Row, put};
+use super::signposts::Signposts;
 use crate::numbering::E164;
 
 /// Number of pages; part of the view's format. At five million rows a page holds some 76 of them, two kilobytes.
@@ -32,6 +33,7 @@ pub(super) struct Page {
     /// What a large import in progress brings; invisible until it is committed.
     pub staged: Option<Box<Staged>>,
     bytes: Vec<u8>,
+    posts: Signposts,
 }
 
 /// Where a row is.
@@ -47,6 +49,11 @@ fn prefix(key: Key) -> [u8; CALLEE + SIREN] {
     prefix[..CALLEE].copy_from_slice(&key.callee.get().to_be_bytes()[8 - CALLEE..]);
     prefix[CALLEE..].copy_from_slice(&key.siren.0.to_be_bytes());
     prefix
+}
+
+/// What a key begins with: keys in order have these in order.
+fn head(prefix: &[u8]) -> u64 {
+    prefix.first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
 }
 
 /// Splits the first row off.
@@ -75,12 +82,24 @@ impl Page {
             rest = after;
             rows += 1;
         }
-        let page = Self {
+        let mut page = Self {
             sequence,
             bytes,
             ..Self::default()
         };
+        page.put_up_posts();
         Some((page, rows))
+    }
+
+    fn put_up_posts(&mut self) {
+        let mut rest = self.bytes.as_slice();
+        let rows = std::iter::from_fn(|| {
+            let start = self.bytes.len() - rest.len();
+            let (prefix, _, after) = split(rest)?;
+            rest = after;
+            Some((start, head(prefix)))
+        });
+        self.posts.put_up(rows);
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -89,17 +108,19 @@ impl Page {
 
     fn find(&self, key: Key) -> Result<Place, usize> {
         let wanted = prefix(key);
-        let mut rest = self.bytes.as_slice();
+        let (near, begins) = (head(&wanted), self.posts.before(head(&wanted)));
+        let mut rest = self.bytes.get(begins..).unwrap_or_default();
         while let Some((prefix, row, after)) = split(rest) {
-            let start = self.bytes.len() - rest.len();
-            if prefix >= wanted.as_slice() {
+            // Nearly all rows on the way differ in these.
+            if head(prefix) >= near && *prefix >= wanted[..] {
                 let end = self.bytes.len() - after.len();
+                let start = self.bytes.len() - rest.len();
                 let found = Place {
                     start,
                     row: end - row.len(),
                     end,
                 };
-                return if prefix == wanted { Ok(found) } else { Err(start) };
+                return if *prefix == wanted { Ok(found) } else { Err(start) };
             }
             rest = after;
         }
@@ -136,7 +157,11 @@ impl Page {
             self.bytes.reserve_exact(grows + self.bytes.len() / 8);
         }
         let after = i64::from(!bytes.is_empty());
+        let (start, old, new) = (place.start, place.len(), bytes.len());
         self.bytes.splice(place, bytes);
+        if self.posts.replaced(start, old, new, self.bytes.len()) {
+            self.put_up_posts();
+        }
         after - before
     }
 
@@ -179,6 +204,7 @@ impl Page {
             self.dirty = true;
             bytes.shrink_to_fit();
             self.bytes = bytes;
+            self.put_up_posts();
         }
         -gone
     }
