@@ -144,6 +144,14 @@ pub(super) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
     find(text, at).map(|found| (&text[..found], &text[found + 1..]))
 }
 
+/// The parameters, of what follows a value: nothing, or a `;` and them. `None` where anything else does.
+pub(super) fn params_of(rest: &str) -> Option<&str> {
+    if rest.is_empty() {
+        return Some("");
+    }
+    rest.strip_prefix(';')
+}
+
 /// Splits after the closing quote of a quoted string whose opening quote has been read: its content and the rest.
 pub(super) fn unquote(text: &str) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();

@@ -4,7 +4,7 @@
 //! grammar has LWS, any visible character in a user part; but never a second `@`, a stray comma, or an open quote.
 
 use super::Method;
-use super::lex::{Params, check_params, cut, digits, find, is_lws, split_once, trim, unquote};
+use super::lex::{Params, check_params, cut, digits, find, is_lws, params_of, split_once, trim, unquote};
 use super::names::is_token;
 use super::uri::{HostPort, Uri, transport};
 use crate::sip::Transport;
@@ -45,12 +45,7 @@ impl<'a> NameAddr<'a> {
             }
         };
         let (uri, rest) = split_once(rest.strip_prefix('<')?, b'>')?;
-        let rest = trim(rest);
-        let params = match rest.strip_prefix(';') {
-            Some(params) => params,
-            None if rest.is_empty() => "",
-            None => return None,
-        };
+        let params = params_of(trim(rest))?;
         Some(Self {
             display,
             uri: Uri::parse(uri)?,
@@ -115,16 +110,11 @@ impl<'a> Via<'a> {
     /// What nearly all are, in one pass: our version, UDP, and no white space but the one space.
     pub(super) fn usual(raw: &'a str) -> Option<Self> {
         let (sent_by, rest) = HostPort::usual(raw.strip_prefix("SIP/2.0/UDP ")?)?;
-        let params = match rest.strip_prefix(';') {
-            Some(params) => params,
-            None if rest.is_empty() => "",
-            None => return None,
-        };
         Some(Self {
             raw,
             transport: Some(Transport::Udp),
             sent_by,
-            params,
+            params: params_of(rest)?,
         })
     }
 

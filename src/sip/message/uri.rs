@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lex::{HOST, IN_PIECE, IN_URI, all, cut, digits, find, run, split_once, trim};
+use super::lex::{HOST, IN_PIECE, IN_URI, all, cut, digits, find, params_of, run, split_once, trim};
 use crate::sip::Transport;
 
 /// Host and port; the host may be a name, IPv4, or IPv6 in brackets.
@@ -118,14 +118,11 @@ impl<'a> Uri<'a> {
         let rest = rest.strip_prefix(':')?;
         let (user, rest) = rest.split_at(run(rest.as_bytes(), IN_PIECE));
         let (host_port, rest) = HostPort::usual(rest.strip_prefix('@').filter(|_| !user.is_empty())?)?;
-        let params = match rest.strip_prefix(';') {
-            None if rest.is_empty() => "",
-            // No second `@`, and no headers.
-            Some(params) if all(params.as_bytes(), IN_URI) && find(params, b'@').or(find(params, b'?')).is_none() => {
-                params
-            }
-            _ => return None,
-        };
+        let params = params_of(rest)?;
+        // No second `@`, and no headers.
+        if !all(params.as_bytes(), IN_URI) || find(params, b'@').or(find(params, b'?')).is_some() {
+            return None;
+        }
         Some(Self {
             raw: text,
             scheme,
