@@ -32,11 +32,7 @@ impl Law {
         instant(self.zone(territory), day, seconds)
     }
 
-    /// May calls be placed at this instant under `hours`?
-    pub fn is_open(&self, hours: &Hours, at: DateTime<Utc>, territory: Territory) -> bool {
-        self.holds(hours, self.local(at, territory), territory)
-    }
-
+    /// May calls be placed under `hours` at this local time?
     fn holds(&self, hours: &Hours, local: NaiveDateTime, territory: Territory) -> bool {
         hours.window_holds(local.time()) && self.opens_on(hours, local.date(), territory)
     }
@@ -244,6 +240,11 @@ mod tests {
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
+    }
+
+    /// May calls be placed at this instant?
+    fn is_open(law: &Law, hours: &Hours, at: DateTime<Utc>, territory: Territory) -> bool {
+        law.holds(hours, law.local(at, territory), territory)
     }
 
     /// Hours of every day.
@@ -484,7 +485,7 @@ mod tests {
                 let _ = law.instant(local.date(), 24 * H, territory);
                 let _ = law.next_open(&hours, instant, territory);
                 let _ = law.closes(&always(&[(0, 24 * H)]), instant, territory);
-                let _ = law.is_open(&hours, instant, territory);
+                let _ = is_open(&law, &hours, instant, territory);
             }
             for date in [NaiveDate::MIN, NaiveDate::MAX] {
                 let _ = law.instant(date, 12 * H, territory);
@@ -514,16 +515,16 @@ mod tests {
             let hours = decree();
             let from = DateTime::from_timestamp(seconds, 0).unwrap();
             let next = law.next_open(&hours, from, territory).unwrap();
-            prop_assert!(next >= from && law.is_open(&hours, next, territory));
+            prop_assert!(next >= from && is_open(&law, &hours, next, territory));
             let mut between = from;
             while between < next {
-                prop_assert!(!law.is_open(&hours, between, territory), "{between}");
+                prop_assert!(!is_open(&law, &hours, between, territory), "{between}");
                 between += Duration::minutes(1);
             }
-            prop_assert!(next == from || !law.is_open(&hours, next - Duration::seconds(1), territory));
+            prop_assert!(next == from || !is_open(&law, &hours, next - Duration::seconds(1), territory));
             let closes = law.closes(&hours, next, territory).unwrap();
-            prop_assert!(!law.is_open(&hours, closes, territory));
-            prop_assert!(law.is_open(&hours, closes - Duration::seconds(1), territory));
+            prop_assert!(!is_open(&law, &hours, closes, territory));
+            prop_assert!(is_open(&law, &hours, closes - Duration::seconds(1), territory));
         }
 
         #[test]
@@ -538,7 +539,7 @@ mod tests {
             let at = from + Duration::seconds(if near_a_change { seconds % 200_000 } else { seconds });
             let ends: Vec<u32> = ends.into_iter().map(|half| half * H / 2).collect();
             let hours = always(&ends.windows(2).map(|two| (two[0], two[1])).step_by(if seconds % 2 == 0 { 1 } else { 2 }).collect::<Vec<_>>());
-            if law.is_open(&hours, at, territory) {
+            if is_open(&law, &hours, at, territory) {
                 prop_assert_eq!(law.closes(&hours, at, territory), law.closes_in_full(&hours, at, territory));
             }
         }

@@ -9,7 +9,7 @@
 //!   [`Law::instant`] (first instant at which the day's clock shows a time);
 //! - days: [`Law::is_holiday`], [`Law::opens_on`], [`Law::next_open_day`], [`Law::working_day`] (the n-th one after a day),
 //!   [`Law::is_working_day`], [`easter`];
-//! - hours: [`Hours::window_holds`], [`Hours::day_holds`], [`Law::is_open`], [`Law::next_open`], [`Law::closes`].
+//! - hours: [`Hours::window_holds`], [`Hours::day_holds`], [`Law::next_open`], [`Law::closes`].
 
 mod calendar;
 mod clock;
