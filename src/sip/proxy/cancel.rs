@@ -21,8 +21,7 @@ impl Proxy {
     pub(super) fn cancel(&mut self, now: Now, arrival: &Arrival) {
         let invite = server_key(&self.core.keys.table, &arrival.message, Method::Invite);
         let id = self.servers.get(&invite).copied();
-        let context = id.and_then(|id| self.contexts.get_mut(id));
-        if context.is_none() && !self.recent.holds(invite, now.mono) {
+        if id.is_none() && !self.recent.holds(invite, now.mono) {
             return match arrival.peer {
                 Peer::Unknown => self.refuse_stranger(arrival),
                 _ => self.core.reply(arrival, 481, &[]),
@@ -36,7 +35,12 @@ impl Proxy {
         };
         self.core.reply(&answer, 200, &[]);
         // An INVITE that has its final answer is not changed by its CANCEL.
-        let Some(context) = context else { return };
+        let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) else {
+            if let Some(id) = id {
+                self.spent_cancelled(id);
+            }
+            return;
+        };
         let id = context.id;
         if context.cancelled {
             self.core.counters.retransmission(Direction::In);

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::AskId;
 use super::core::{Core, Routed};
 use super::outcome::Settlement;
+use super::spent::Spent;
 use crate::sip::message::{Message, Method};
 use crate::sip::peer::{Held, Peer, Place, TrunkIndex};
 use crate::sip::transaction::client::{ClientAction, InviteClient, NonInviteClient};
@@ -157,7 +158,7 @@ impl Client {
         }
     }
 
-    fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         match self {
             Self::Invite(client) => client.wake(),
             Self::NonInvite(client) => client.wake(),
@@ -221,7 +222,7 @@ impl Server {
         }
     }
 
-    fn wake(&self) -> Option<Instant> {
+    pub(super) fn wake(&self) -> Option<Instant> {
         match self {
             Self::Invite(server) => server.wake(),
             Self::NonInvite(server) => server.wake(),
@@ -285,7 +286,15 @@ pub(super) struct Table {
 #[derive(Default)]
 struct Slot {
     generation: u32,
-    context: Option<Box<Context>>,
+    entry: Entry,
+}
+
+#[derive(Default)]
+enum Entry {
+    #[default]
+    Free,
+    Open(Box<Context>),
+    Spent(Box<Spent>),
 }
 
 impl Table {
@@ -293,8 +302,22 @@ impl Table {
         self.slots.len() - self.free.len()
     }
 
+    /// Those that are open.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Context> {
-        self.slots.iter().filter_map(|slot| slot.context.as_deref())
+        self.slots.iter().filter_map(|slot| match &slot.entry {
+            Entry::Open(context) => Some(&**context),
+            Entry::Spent(_) | Entry::Free => None,
+        })
+    }
+
+    /// What became of each INVITE, open or spent.
+    #[cfg(test)]
+    pub(super) fn invites(&self) -> impl Iterator<Item = &Settlement> {
+        self.slots.iter().filter_map(|slot| match &slot.entry {
+            Entry::Open(context) => context.is_invite().then_some(&context.settlement),
+            Entry::Spent(spent) => spent.invite(),
+            Entry::Free => None,
+        })
     }
 
     /// Puts in what `make` makes of its id.
@@ -309,24 +332,52 @@ impl Table {
             index,
             generation: slot.generation,
         };
-        slot.context = Some(Box::new(make(id)));
+        slot.entry = Entry::Open(Box::new(make(id)));
         id
     }
 
+    /// One that is open.
     pub(super) fn get_mut(&mut self, id: ContextId) -> Option<&mut Context> {
-        let slot = self.slots.get_mut(id.index as usize)?;
-        slot.context.as_deref_mut().filter(|context| context.id == id)
+        match self.entry_mut(id)? {
+            Entry::Open(context) => Some(context),
+            Entry::Spent(_) | Entry::Free => None,
+        }
     }
 
-    pub(super) fn remove(&mut self, id: ContextId) -> Option<Box<Context>> {
-        let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation != id.generation {
-            return None;
+    /// One that is spent.
+    pub(super) fn spent_mut(&mut self, id: ContextId) -> Option<&mut Spent> {
+        match self.entry_mut(id)? {
+            Entry::Spent(spent) => Some(spent),
+            Entry::Open(_) | Entry::Free => None,
         }
-        let context = slot.context.take()?;
+    }
+
+    /// Leaves of an open one what [`Spent`] needs, under the same id.
+    pub(super) fn spend(&mut self, id: ContextId) {
+        if let Some(entry) = self.entry_mut(id) {
+            *entry = match std::mem::take(entry) {
+                Entry::Open(context) => Entry::Spent(Box::new(Spent::of(*context))),
+                other => other,
+            };
+        }
+    }
+
+    /// Takes one out; gives it where it was open.
+    pub(super) fn remove(&mut self, id: ContextId) -> Option<Box<Context>> {
+        let entry = std::mem::take(self.entry_mut(id)?);
+        let slot = self.slots.get_mut(id.index as usize)?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
-        Some(context)
+        match entry {
+            Entry::Open(context) => Some(context),
+            Entry::Spent(_) | Entry::Free => None,
+        }
+    }
+
+    fn entry_mut(&mut self, id: ContextId) -> Option<&mut Entry> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        let held = slot.generation == id.generation && !matches!(slot.entry, Entry::Free);
+        held.then_some(&mut slot.entry)
     }
 }
 

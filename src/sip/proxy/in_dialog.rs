@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use smallvec::SmallVec;
 
 use super::Proxy;
+use super::context::{ContextId, Server};
 use super::core::{Core, Routed};
 use super::counters::Kind;
 use super::forward::{Onward, Routes, trusted};
@@ -60,14 +61,8 @@ impl Proxy {
         if self.recent.acknowledge(arrival.key) {
             return;
         }
-        let id = self.servers.get(&arrival.key).copied();
-        if let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) {
-            let id = context.id;
-            let action = match &mut context.server {
-                super::context::Server::Invite(server) => server.ack(now.mono, &self.core.durations),
-                super::context::Server::NonInvite(_) => ServerAction::None,
-            };
-            self.finish(id, now);
+        if let Some(&id) = self.servers.get(&arrival.key) {
+            let action = self.acknowledged(id, now);
             if action != ServerAction::PassAck {
                 return;
             }
@@ -86,6 +81,20 @@ impl Proxy {
         let onward = way.onward(&routed, arrival.peer);
         let bytes = self.core.forwarded(message, arrival.flow, &onward, unique, 0);
         self.core.send(way.flow, bytes, Kind::Request(Method::Ack));
+    }
+
+    /// The ACK of a request that there is a transaction of.
+    fn acknowledged(&mut self, id: ContextId, now: Now) -> ServerAction {
+        let server = match self.contexts.get_mut(id) {
+            Some(context) => Some(&mut context.server),
+            None => self.contexts.spent_mut(id).map(|spent| &mut spent.server),
+        };
+        let action = match server {
+            Some(Server::Invite(server)) => server.ack(now.mono, &self.core.durations),
+            Some(Server::NonInvite(_)) | None => ServerAction::None,
+        };
+        self.finish(id, now);
+        action
     }
 
     fn prove(&self, arrival: &Arrival) -> Option<Proof> {

@@ -19,6 +19,7 @@ mod question;
 mod recent;
 mod record_route;
 mod refuse;
+mod spent;
 mod stray;
 mod target_uri;
 #[cfg(test)]
@@ -294,6 +295,8 @@ impl Proxy {
                 context.armed = None;
                 self.core.fire(context, now);
                 self.finish(id, now);
+            } else {
+                self.fire_spent(id, now);
             }
         }
         self.count();
@@ -351,8 +354,10 @@ impl Proxy {
 
     fn retransmitted(&mut self, id: ContextId) {
         self.core.counters.retransmission(Direction::In);
-        if let Some(context) = self.contexts.get_mut(id)
-            && context.server.request() == ServerAction::Resend
+        let Some(context) = self.contexts.get_mut(id) else {
+            return self.spent_retransmitted(id);
+        };
+        if context.server.request() == ServerAction::Resend
             && let Some((status, bytes)) = context.last.clone()
         {
             self.core.resend(context.reply, bytes, Kind::Response(status));
@@ -363,14 +368,10 @@ impl Proxy {
         let Some(stamp) = Stamp::parse(response.branch()) else {
             return;
         };
-        let id = self.core.clients.get(&stamp.unique).copied();
-        let Some(context) = id.and_then(|id| self.contexts.get_mut(id)) else {
+        let Some(id) = self.core.clients.get(&stamp.unique).copied() else {
             if !self.probe_answered(&stamp, response) {
                 self.stray(flow, &stamp, response);
             }
-            return;
-        };
-        let Some(at) = context.branches.iter().position(|branch| branch.unique == stamp.unique) else {
             return;
         };
         if !self.core.keys.is_ours(&stamp, response) {
@@ -380,7 +381,12 @@ impl Proxy {
         if response.method() != Method::Cancel && response.values(Header::Via).nth(1).is_none() {
             return;
         }
-        let id = context.id;
+        let Some(context) = self.contexts.get_mut(id) else {
+            return self.spent_response(now, id, stamp.unique, response);
+        };
+        let Some(at) = context.branches.iter().position(|branch| branch.unique == stamp.unique) else {
+            return;
+        };
         let same_method = response.cseq_name() == context.request.cseq_name();
         if same_method {
             self.core.branch_response(context, at, now, response);
@@ -430,14 +436,20 @@ impl Proxy {
         self.core.sweep(context);
         let wake = context.wake();
         self.core.timers.set(id, &mut context.armed, wake);
-        if wake.is_some() {
-            return;
+        if wake.is_none() {
+            let (key, holds_until) = (context.key, context.holds_until);
+            self.contexts.remove(id);
+            self.forget(key, holds_until, now);
+        } else if context.is_spent() {
+            self.contexts.spend(id);
         }
-        if let Some(context) = self.contexts.remove(id) {
-            self.servers.remove(&context.key);
-            if let Some(until) = context.holds_until.filter(|until| now.mono < *until) {
-                self.recent.insert(context.key, until, now.mono, None);
-            }
+    }
+
+    /// A request is over; what was judged is not judged anew until then.
+    fn forget(&mut self, key: ServerKey, holds_until: Option<Instant>, now: Now) {
+        self.servers.remove(&key);
+        if let Some(until) = holds_until.filter(|until| now.mono < *until) {
+            self.recent.insert(key, until, now.mono, None);
         }
     }
 

@@ -370,3 +370,42 @@ fn everything_is_forgotten_when_it_is_over() {
     );
     assert_eq!(rig.metrics.transactions.get(), 0);
 }
+
+#[test]
+fn a_call_that_failed_and_was_acknowledged_still_hears_a_late_ring_and_a_late_answer() {
+    let mut rig = Rig::new();
+    let forwarded = rig.forwarded(&invite());
+    rig.receive(TRUNK_A, answer(&forwarded, 404, ""));
+    let tag = rig.last_to(PBX).to().expect("a To").tag().expect("a tag").to_owned();
+    let to = format!("<sip:0612345678@10.0.9.9>;tag={tag}");
+    rig.receive(PBX, request("ACK", "sip:0612345678@10.0.9.9", "z9hG4bKinvite", &to, ""));
+    assert_eq!(rig.outcome(), Some(Outcome::Failed));
+    rig.take();
+    rig.wait(Duration::from_secs(20))
+        .receive(TRUNK_A, answer(&forwarded, 404, ""));
+    let sent = rig.take();
+    assert_eq!(sent.len(), 1, "the trunk had not got the ACK");
+    assert_eq!((sent[0].0.as_str(), sent[0].1.method()), (TRUNK_A, Method::Ack));
+    rig.receive(TRUNK_A, answer(&forwarded, 180, ""));
+    assert!(rig.lines().is_empty());
+    assert_eq!(rig.outcome(), Some(Outcome::NoAnswer));
+    rig.receive(TRUNK_A, answer(&forwarded, 200, ""));
+    assert_eq!(rig.lines(), ["10.0.0.1:5060 200 INVITE"]);
+    assert_eq!(rig.outcome(), Some(Outcome::Answered));
+    assert_eq!(rig.metric("clapet_sip_retransmissions_total{direction=\"in\"}"), 1);
+    rig.receive(PBX, invite());
+    assert!(rig.lines().is_empty(), "its answer has been acknowledged");
+    rig.wait(Duration::from_secs(20));
+    assert_eq!((rig.proxy.contexts.len(), rig.proxy.servers.len()), (0, 0));
+}
+
+#[test]
+fn what_is_left_of_an_answered_call_is_small() {
+    use crate::sip::proxy::{context::Context, spent::Spent};
+    assert!(size_of::<Spent>() * 3 < size_of::<Context>());
+    let mut rig = Rig::new();
+    let forwarded = rig.forwarded(&invite());
+    rig.receive(TRUNK_A, answer(&forwarded, 200, ""));
+    assert_eq!(rig.proxy.contexts.iter().count(), 0, "no INVITE is kept");
+    assert_eq!((rig.proxy.contexts.len(), rig.proxy.core.clients.len()), (1, 1));
+}

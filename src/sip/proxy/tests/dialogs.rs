@@ -273,3 +273,29 @@ fn a_non_invite_gets_100_late_and_never_408() {
     rig.wait(Duration::from_secs(40));
     assert!(rig.take().iter().all(|(to, _)| to != PBX), "RFC 4320 §4.2");
 }
+
+#[test]
+fn an_answered_bye_gets_its_answer_again_for_64_t1_and_goes_on_once() {
+    let mut rig = Rig::new();
+    let route = answered(&mut rig);
+    let bye = from_caller("BYE", "sip:c@10.0.1.1:5091", "z9hG4bKbye", &route);
+    rig.receive(PBX, bye.clone());
+    let forwarded = rig.last_to("10.0.1.1:5091");
+    rig.receive("10.0.1.1:5091", answer(&forwarded, 200, "X-Kept: 1\r\n"))
+        .take();
+    let left = rig.proxy.contexts.iter().count();
+    assert_eq!(left, 0, "neither request is kept");
+    for wait in [1, 30] {
+        rig.wait(Duration::from_secs(wait)).receive(PBX, bye.clone());
+        let sent = rig.take();
+        assert_eq!(sent.len(), 1, "after {wait} s");
+        assert_eq!((sent[0].0.as_str(), sent[0].1.status()), (PBX, 200));
+        assert_eq!(sent[0].1.named("X-Kept"), Some("1"));
+        // Timer K is over the second time.
+        rig.receive("10.0.1.1:5091", answer(&forwarded, 200, ""));
+        assert!(rig.take().is_empty());
+    }
+    assert_eq!(rig.metric("clapet_sip_retransmissions_total{direction=\"in\"}"), 3);
+    rig.wait(Duration::from_secs(2)).receive(PBX, bye);
+    assert_eq!(rig.last_to("10.0.1.1:5091").method(), Method::Bye, "timer J");
+}

@@ -223,8 +223,8 @@ impl Rig {
 
     /// What the only INVITE's call was settled to.
     fn outcome(&self) -> Option<Outcome> {
-        let mut invites = self.proxy.contexts.iter().filter(|context| context.is_invite());
-        let outcome = invites.next().expect("a call is known").settlement.last;
+        let mut invites = self.proxy.contexts.invites();
+        let outcome = invites.next().expect("a call is known").last;
         assert!(invites.next().is_none(), "one call is known");
         outcome
     }
