@@ -13,9 +13,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Sleep, sleep_until};
 use tracing::{error, warn};
 
@@ -112,16 +112,49 @@ struct Turn<'a> {
     sleep: Pin<Box<Sleep>>,
     received: Vec<(Flow, Bytes)>,
     handed: Vec<Inbound>,
-    /// Questions that the gate could not answer at once.
-    waiting: JoinSet<Decision>,
-    /// Each with its shard.
-    asked: FxHashMap<Id, (usize, AskId, Question)>,
-    answered: Vec<Result<(Id, Decision), JoinError>>,
+    /// Questions that the gate could not answer at once. Polled with everything else: as tasks of the runtime each answer would cost one
+    /// more look at the sockets.
+    waiting: FuturesUnordered<Asked>,
+    answered: Vec<Answered>,
     /// In force in this worker's sockets and proxy.
     load: Load,
     /// The kernel takes a filter; until it has refused one.
     can_hold_back: bool,
     dropped: u64,
+}
+
+/// A question that waits for the gate's answer.
+struct Asked {
+    /// Of its shard.
+    position: usize,
+    id: AskId,
+    question: Question,
+    later: Pin<Box<dyn Future<Output = Decision> + Send>>,
+}
+
+/// What the gate said.
+struct Answered {
+    position: usize,
+    id: AskId,
+    /// A question whose answer was lost to a panic gets what a store that does not answer gives.
+    answer: Result<Decision, Question>,
+}
+
+impl Future for Asked {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        let answer = match catch_unwind(AssertUnwindSafe(|| self.later.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(decision)) => Ok(decision),
+            Err(_) => Err(self.question.clone()),
+        };
+        Poll::Ready(Answered {
+            position: self.position,
+            id: self.id,
+            answer,
+        })
+    }
 }
 
 impl<'a> Turn<'a> {
@@ -133,8 +166,7 @@ impl<'a> Turn<'a> {
             sleep: Box::pin(sleep_until((Instant::now() + IDLE).into())),
             received: Vec::new(),
             handed: Vec::new(),
-            waiting: JoinSet::new(),
-            asked: FxHashMap::default(),
+            waiting: FuturesUnordered::new(),
             answered: Vec::new(),
             load: Load::default(),
             can_hold_back: true,
@@ -196,7 +228,7 @@ impl<'a> Turn<'a> {
             .poll_recv_many(cx, &mut self.handed, TAKEN_A_TURN)
             .is_ready();
         while self.answered.len() < TAKEN_A_TURN {
-            let Poll::Ready(Some(answer)) = self.waiting.poll_join_next_with_id(cx) else {
+            let Poll::Ready(Some(answer)) = self.waiting.poll_next_unpin(cx) else {
                 break;
             };
             self.answered.push(answer);
@@ -252,16 +284,9 @@ impl<'a> Turn<'a> {
 
     fn take_answers(&mut self, now: Now) {
         let mut answered = std::mem::take(&mut self.answered);
-        for answer in answered.drain(..) {
-            let (id, decision) = match answer {
-                Ok((id, decision)) => (id, Some(decision)),
-                Err(failed) => (failed.id(), None),
-            };
-            if let Some((position, ask, question)) = self.asked.remove(&id) {
-                // A question whose answer was lost to a panic gets what a store that does not answer gives.
-                let decision = decision.unwrap_or_else(|| self.worker.gate.without_store(&question, now.wall));
-                self.work_in(position, now, |proxy| proxy.decide(now, ask, decision));
-            }
+        for Answered { position, id, answer } in answered.drain(..) {
+            let decision = answer.unwrap_or_else(|question| self.worker.gate.without_store(&question, now.wall));
+            self.work_in(position, now, |proxy| proxy.decide(now, id, decision));
         }
         self.answered = answered;
     }
@@ -343,10 +368,12 @@ impl<'a> Turn<'a> {
                 Output::Ask { id, question } => match self.worker.gate.admit(&question, now.wall) {
                     Answer::Ready(decision) => proxy.decide(now, id, decision),
                     // Bounded by the proxy's `max_asks`.
-                    Answer::Later(later) => {
-                        let task = self.waiting.spawn(later).id();
-                        self.asked.insert(task, (position, id, question));
-                    }
+                    Answer::Later(later) => self.waiting.push(Asked {
+                        position,
+                        id,
+                        question,
+                        later,
+                    }),
                 },
                 Output::Settle { reservation, outcome } => reservation.settle(outcome, now.wall),
             }
