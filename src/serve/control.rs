@@ -143,6 +143,13 @@ impl Control {
         self.wake();
     }
 
+    /// Has so many workers receive, as if the load had asked for it.
+    #[cfg(test)]
+    pub(super) fn receiving(&self, workers: usize) {
+        self.shared.rota.set(workers);
+        self.wake();
+    }
+
     fn wake(&self) {
         for inbox in &self.inboxes {
             // A worker with a full inbox is awake, and looks at every turn.

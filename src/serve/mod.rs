@@ -11,6 +11,7 @@ mod dns;
 mod http;
 mod named;
 mod resolve;
+mod rota;
 mod server;
 mod shard;
 mod shared;

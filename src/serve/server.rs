@@ -220,10 +220,13 @@ impl Server {
         let settings = settings.collect::<Result<Vec<_>, ServeError>>()?;
         let shards = Arc::new(Shards::new(&secret, settings, &shared, &metrics, setup.clock.now()));
         let mut rows: Vec<_> = bound.into_iter().map(Vec::into_iter).collect();
+        let bound: Arc<[Vec<Bound>]> = (0..count)
+            .map(|_| rows.iter_mut().filter_map(Iterator::next).collect())
+            .collect();
         for (position, inbox) in receivers.into_iter().enumerate() {
             let worker = Worker {
                 position,
-                bound: rows.iter_mut().filter_map(Iterator::next).collect(),
+                bound: Arc::clone(&bound),
                 connections: Arc::clone(&connections),
                 shared: Arc::clone(&shared),
                 shards: Arc::clone(&shards),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 
 use arc_swap::ArcSwap;
 
+use super::rota::Rota;
 use crate::sip::proxy::{Load, Routing};
 
 /// Read by every worker at every turn; written on reload, drain and stop.
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     loads: Box<[(AtomicU32, AtomicU32)]>,
     restarts: AtomicU64,
     dropped: AtomicU64,
+    pub(crate) rota: Rota,
 }
 
 impl Shared {
@@ -34,6 +36,7 @@ impl Shared {
             loads: (0..workers).map(|_| Default::default()).collect(),
             restarts: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            rota: Rota::new(workers),
         }
     }
 
@@ -95,6 +98,11 @@ impl Shared {
             loss: mean(|(loss, _)| loss),
             held_back: mean(|(_, held_back)| held_back),
         }
+    }
+
+    /// Some worker has new calls turned away.
+    pub(crate) fn turns_away(&self) -> bool {
+        self.loads.iter().any(|(loss, _)| loss.load(Ordering::Relaxed) > 0)
     }
 
     pub(crate) fn count_restart(&self) {

@@ -438,7 +438,7 @@ fn a_worker_that_panics_is_counted_and_takes_the_next_call() {
     let shards = Shards::new(&[1; 32], [settings], &shared, &metrics, clock.now());
     let worker = Worker {
         position: 0,
-        bound,
+        bound: [bound].into(),
         connections,
         shared: Arc::clone(&shared),
         shards: Arc::new(shards),

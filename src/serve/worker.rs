@@ -59,7 +59,8 @@ pub(super) enum Inbound {
 /// What a worker is made of; outlives each of its incarnations.
 pub(super) struct Worker {
     pub position: usize,
-    pub bound: Vec<Bound>,
+    /// What each worker has bound, by position.
+    pub bound: Arc<[Vec<Bound>]>,
     pub connections: Arc<Connections>,
     pub shared: Arc<Shared>,
     pub shards: Arc<Shards>,
@@ -95,8 +96,7 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut turn = Turn::new(self)?;
-            turn.run().await;
-            Ok(())
+            turn.run().await
         })
     }
 }
@@ -109,6 +109,8 @@ struct Turn<'a> {
     due: Vec<Option<Instant>>,
     /// Generation of the routing in force in the sockets.
     generation: u64,
+    /// How many workers receive, as far as these sockets know.
+    receiving: usize,
     sleep: Pin<Box<Sleep>>,
     received: Vec<(Flow, Bytes)>,
     handed: Vec<Inbound>,
@@ -160,9 +162,11 @@ impl Future for Asked {
 impl<'a> Turn<'a> {
     fn new(worker: &'a mut Worker) -> io::Result<Self> {
         Ok(Self {
-            sockets: Sockets::new(&worker.bound, worker.position, &worker.connections)?,
+            sockets: Sockets::new(&worker.bound[worker.position], worker.position, &worker.connections)?,
             due: vec![None; worker.shards.len()],
             generation: worker.shared.generation(),
+            // Its own sockets and no others.
+            receiving: worker.bound.len(),
             sleep: Box::pin(sleep_until((Instant::now() + IDLE).into())),
             received: Vec::new(),
             handed: Vec::new(),
@@ -175,7 +179,8 @@ impl<'a> Turn<'a> {
         })
     }
 
-    async fn run(&mut self) {
+    async fn run(&mut self) -> io::Result<()> {
+        self.look()?;
         self.take_up(self.worker.clock.now());
         let mut done = Instant::now();
         loop {
@@ -197,11 +202,11 @@ impl<'a> Turn<'a> {
                 tokio::task::yield_now().await;
             }
             if self.worker.shared.is_stopping() {
-                return;
+                return Ok(());
             }
             let caught_up = !self.sockets.left_unread() && self.handed.len() < TAKEN_A_TURN;
             let now = self.worker.clock.now();
-            self.look();
+            self.look()?;
             self.take_answers(now);
             self.take_messages(now);
             self.take_failures(now);
@@ -214,6 +219,16 @@ impl<'a> Turn<'a> {
                 }
                 proxy.worked(busy, idle);
             });
+            let shared = &self.worker.shared;
+            if shared
+                .rota
+                .worked(self.worker.position, busy, now.mono, shared.turns_away())
+            {
+                for other in &self.worker.others {
+                    // A worker with a full inbox is awake, and looks at every turn.
+                    let _ = other.try_send(Inbound::Look);
+                }
+            }
         }
     }
 
@@ -247,12 +262,23 @@ impl<'a> Turn<'a> {
     }
 
     /// Takes over what changed for all sockets.
-    fn look(&mut self) {
-        let generation = self.worker.shared.generation();
+    fn look(&mut self) -> io::Result<()> {
+        let shared = &self.worker.shared;
+        let generation = shared.generation();
         if generation != self.generation {
             self.generation = generation;
             self.sockets.renew();
         }
+        let receiving = shared.rota.receiving();
+        if receiving != self.receiving {
+            let attended = shared.rota.attended(self.worker.position, receiving);
+            let rows: Vec<&[Bound]> = attended.map(|other| &*self.worker.bound[other]).collect();
+            self.sockets.attend(&rows)?;
+            self.receiving = receiving;
+            // What is held back is to be held back at these sockets.
+            self.load = Load::default();
+        }
+        Ok(())
     }
 
     /// Begins with the shards that are this worker's to watch.

@@ -268,3 +268,35 @@ fn a_rate_holds_over_all_workers() {
     server.close().expect("closed");
     assert!(invites_left(&trunk) as u64 >= allowed());
 }
+
+#[test]
+fn calls_go_on_while_workers_go_to_rest_and_rise() {
+    let (server, _folder, pbx, trunk) = cluster("");
+    let proxy = server.sip()[0];
+    for call in 0..CALLS {
+        // At any stage of a call; the load itself, next to none, would have one worker receive from now on.
+        let turn = |stage: usize| server.control().receiving([1, WORKERS, 2, 1][(call + stage) % 4]);
+        let peer = pbx.peer(call);
+        let (name, to) = name(call);
+        turn(0);
+        peer.invite(proxy, &name, &to);
+        turn(1);
+        let invite = trunk.next_invite();
+        trunk.answer(&invite, 180);
+        turn(2);
+        trunk.answer(&invite, 200);
+        turn(3);
+        let answer = peer.result(&name);
+        send(peer, proxy, call, "ACK", &format!("a{name}"), Some(&answer));
+        assert_eq!(next(&trunk, Method::Ack).0.call_id(), name);
+        turn(4);
+        send(peer, proxy, call, "BYE", &format!("b{name}"), Some(&answer));
+        trunk.answer(&next(&trunk, Method::Bye), 200);
+        assert_eq!(final_answer(peer, &name, "BYE").status(), 200);
+    }
+    assert_eq!(server.control().restarts(), 0);
+    // Nothing was received twice and nothing lost on the way, or somebody would have sent again.
+    let copies = server.metrics().sip_retransmissions.with_label_values(&["in"]).get();
+    assert_eq!(copies, 0);
+    server.close().expect("closed");
+}

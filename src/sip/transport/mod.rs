@@ -95,6 +95,23 @@ impl Sockets {
         })
     }
 
+    /// From now on receives what comes by the datagram sockets of these workers, and of no others; a row holds what one worker has bound,
+    /// in the order of [`ListenerId`]. Sending and connections stay as they are, and nothing that is on its way is lost.
+    pub fn attend(&mut self, rows: &[&[Bound]]) -> io::Result<()> {
+        for (at, listener) in self.udp.iter_mut().enumerate() {
+            let Some(listener) = listener else { continue };
+            let sockets: Vec<_> = rows
+                .iter()
+                .filter_map(|row| match &row.get(at)?.socket {
+                    BoundSocket::Datagrams(sockets) => Some(sockets),
+                    BoundSocket::Connections(..) => None,
+                })
+                .collect();
+            listener.attend(&sockets)?;
+        }
+        Ok(())
+    }
+
     /// Receives a few batches from each listener that has something. Ready once at least one message is in `into`; keep-alives
     /// (RFC 5626 §4.4.1: over UDP a lone CRLF only holds a NAT binding open and is not answered) are left out.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>, into: &mut Vec<(Flow, Bytes)>) -> Poll<()> {

@@ -207,3 +207,56 @@ fn workers_share_an_address_and_strangers_do_not() {
     let error = bind_udp(bound[0].local(), 2).expect_err("held");
     assert_eq!(error.address, bound[0].local());
 }
+
+#[tokio::test]
+async fn whoever_attends_the_sockets_of_others_gets_what_waits_there_and_gives_them_back() {
+    let bound: Vec<[Bound; 1]> = bind("127.0.0.1:0", 3).into_iter().map(|bound| [bound]).collect();
+    let mut sockets = [&bound[0], &bound[1], &bound[2]].map(|row| sockets_of(row));
+    let mut sent = 0;
+    let mut send = || {
+        // From many ports, so that each worker's socket gets some: one of them none once in 10^11 runs.
+        for _ in 0..64 {
+            let message = format!("{sent}");
+            sent += 1;
+            peer("127.0.0.1:0")
+                .send_to(message.as_bytes(), bound[0][0].local())
+                .expect("sent");
+        }
+    };
+    let numbers = |received: Vec<(Flow, Bytes)>| -> Vec<u32> {
+        let number = |bytes: Bytes| std::str::from_utf8(&bytes).expect("digits").parse().expect("a number");
+        let mut numbers: Vec<u32> = received.into_iter().map(|(_, bytes)| number(bytes)).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    send();
+    let [one, two, three] = &mut sockets;
+    two.attend(&[]).expect("rests");
+    three.attend(&[]).expect("rests");
+    one.attend(&[&bound[0], &bound[1], &bound[2]]).expect("attended");
+    assert_eq!(numbers(receive(one, 64).await), (0..64).collect::<Vec<_>>());
+    let mut none = Vec::new();
+    for resting in [two, three] {
+        let got = poll_fn(|cx| Poll::Ready(resting.poll_receive(cx, &mut none))).await;
+        assert!(got.is_pending());
+    }
+    send();
+    for (position, sockets) in sockets.iter_mut().enumerate() {
+        sockets.attend(&[&bound[position]]).expect("its own");
+    }
+    let mut received = Vec::new();
+    while received.len() < 64 {
+        let any = poll_fn(|cx| {
+            let ready = sockets
+                .iter_mut()
+                .map(|one| one.poll_receive(cx, &mut received).is_ready());
+            if ready.fold(false, std::ops::BitOr::bitor) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        tokio::time::timeout(LONG, any).await.expect("all datagrams arrive");
+    }
+    assert_eq!(numbers(received), (64..128).collect::<Vec<_>>());
+}

@@ -1,4 +1,5 @@
-//! One worker's UDP sockets of one listener: new calls have their own ([`steering`]), and everything is sent by the other.
+//! One worker's UDP sockets of one listener: new calls have their own ([`steering`]), and everything is sent by the other. A worker may
+//! receive by others' sockets too, while those rest.
 
 use std::future::Future;
 use std::io;
@@ -78,8 +79,11 @@ fn open(address: SocketAddr, receive_buffer: usize, share: bool) -> io::Result<U
 }
 
 pub(super) struct UdpListener {
-    all_else: Inlet,
-    new_calls: Inlet,
+    id: ListenerId,
+    local: SocketAddr,
+    outlet: UdpSocket,
+    all_else: Vec<Inlet>,
+    new_calls: Vec<Inlet>,
     steered: bool,
     queue: SendQueue,
     /// Runs while the socket took no more.
@@ -88,15 +92,31 @@ pub(super) struct UdpListener {
 
 impl UdpListener {
     pub(super) fn new(id: ListenerId, local: SocketAddr, bound: &Datagrams) -> io::Result<Self> {
-        // A worker that is started anew finds the sockets of the one before, and what that held back.
-        steering::hold_back(&bound.new_calls, 0)?;
-        Ok(Self {
-            all_else: Inlet::new(id, local, &bound.all_else)?,
-            new_calls: Inlet::new(id, local, &bound.new_calls)?,
+        let mut listener = Self {
+            id,
+            local,
+            outlet: bound.all_else.try_clone()?,
+            all_else: Vec::new(),
+            new_calls: Vec::new(),
             steered: bound.steered,
             queue: SendQueue::default(),
             full: None,
-        })
+        };
+        listener.attend(&[bound])?;
+        Ok(listener)
+    }
+
+    /// From now on receives by these sockets, and by no others.
+    pub(super) fn attend(&mut self, sockets: &[&Datagrams]) -> io::Result<()> {
+        self.all_else.clear();
+        self.new_calls.clear();
+        for bound in sockets {
+            // Whoever had them before may have held something back.
+            steering::hold_back(&bound.new_calls, 0)?;
+            self.all_else.push(Inlet::new(self.id, self.local, &bound.all_else)?);
+            self.new_calls.push(Inlet::new(self.id, self.local, &bound.new_calls)?);
+        }
+        Ok(())
     }
 
     pub(super) fn queue(&mut self, remote: SocketAddr, bytes: Bytes) {
@@ -116,7 +136,8 @@ impl UdpListener {
         if !self.steered {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        steering::hold_back(self.new_calls.socket.get_ref(), share)
+        let mut new_calls = self.new_calls.iter();
+        new_calls.try_for_each(|inlet| steering::hold_back(inlet.socket.get_ref(), share))
     }
 
     /// Receives a few batches, of new calls last. True: it stopped short of an empty socket, and the task is woken again at once.
@@ -127,9 +148,15 @@ impl UdpListener {
         into: &mut Vec<(Flow, Bytes)>,
         failures: &mut Vec<Flow>,
     ) -> bool {
-        let left = self.all_else.poll_receive(cx, BATCHES_A_TURN, buffers, into, failures);
-        let new_calls = if left { 1 } else { BATCHES_A_TURN };
-        left | self.new_calls.poll_receive(cx, new_calls, buffers, into, failures)
+        let mut left = false;
+        for inlet in &mut self.all_else {
+            left |= inlet.poll_receive(cx, BATCHES_A_TURN, buffers, into, failures);
+        }
+        let batches = if left { 1 } else { BATCHES_A_TURN };
+        for inlet in &mut self.new_calls {
+            left |= inlet.poll_receive(cx, batches, buffers, into, failures);
+        }
+        left
     }
 
     /// Sends until the queue is empty or the socket takes no more.
@@ -140,10 +167,9 @@ impl UdpListener {
             }
             self.full = None;
         }
-        let outlet = &self.all_else;
         let mut retried = false;
         while let Some(first) = self.queue.first() {
-            match self.queue.send_batch(outlet.socket.get_ref()) {
+            match self.queue.send_batch(&self.outlet) {
                 Ok(()) => retried = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let mut full = Box::pin(sleep(RETRY_FULL));
@@ -156,12 +182,12 @@ impl UdpListener {
                 // Either an older datagram's ICMP error, reported here, or this destination's own: the second time it is its own.
                 Err(_) if !retried => {
                     retried = true;
-                    outlet.drain_errors(failures);
+                    drain_errors(self.id, &self.outlet, failures);
                 }
                 Err(_) => {
                     retried = false;
                     self.queue.drop_first();
-                    failures.push(flow(outlet.id, first));
+                    failures.push(flow(self.id, first));
                 }
             }
         }
@@ -209,7 +235,7 @@ impl Inlet {
     ) -> bool {
         while self.watch.as_mut().poll(cx).is_ready() {
             self.watch = watch(Arc::clone(&self.socket));
-            self.drain_errors(failures);
+            drain_errors(self.id, self.socket.get_ref(), failures);
         }
         let mut patience = ERRORS_A_TURN;
         while batches > 0 && patience > 0 {
@@ -236,22 +262,23 @@ impl Inlet {
                 // An ICMP error that the socket reports instead of receiving; what it is about is in the error queue.
                 Ok(Err(_)) => {
                     patience -= 1;
-                    self.drain_errors(failures);
+                    drain_errors(self.id, self.socket.get_ref(), failures);
                 }
             }
         }
         cx.waker().wake_by_ref();
         true
     }
+}
 
-    fn drain_errors(&self, failures: &mut Vec<Flow>) {
-        errors::drain(self.socket.get_ref(), |remote| {
-            let failed = flow(self.id, remote);
-            if !failures.contains(&failed) {
-                failures.push(failed);
-            }
-        });
-    }
+/// Reads the error queue of a listener's socket.
+fn drain_errors(id: ListenerId, socket: &UdpSocket, failures: &mut Vec<Flow>) {
+    errors::drain(socket, |remote| {
+        let failed = flow(id, remote);
+        if !failures.contains(&failed) {
+            failures.push(failed);
+        }
+    });
 }
 
 /// Waits for an error. Readiness is taken back before the queue is read, so that an error that comes meanwhile is not missed.
