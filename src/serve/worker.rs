@@ -275,8 +275,10 @@ impl<'a> Turn<'a> {
             let rows: Vec<&[Bound]> = attended.map(|other| &*self.worker.bound[other]).collect();
             self.sockets.attend(&rows)?;
             self.receiving = receiving;
-            // What is held back is to be held back at these sockets.
-            self.load = Load::default();
+            // By these sockets too.
+            if self.load.held_back > 0 {
+                self.sockets.hold_back(self.load.held_back)?;
+            }
         }
         Ok(())
     }
