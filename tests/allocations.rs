@@ -14,7 +14,7 @@ use common::stage::{Meter, Stage};
 /// INVITE, 403, ACK: parsed, judged, written.
 const REFUSED_INVITE: u64 = 8;
 /// INVITE, 100, 180, 200, ACK, BYE, 200; the attempt reserved and settled.
-const FORWARDED_CALL: u64 = 50;
+const FORWARDED_CALL: u64 = 52;
 
 /// An INVITE with that many headers.
 fn invite(headers: usize) -> Bytes {
