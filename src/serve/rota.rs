@@ -47,9 +47,9 @@ impl Rota {
         (worker..self.busy.len()).step_by(receiving.max(1)).filter(move |_| own)
     }
 
-    /// A worker's turn took so long. True: from now on more or fewer receive, and all are to look. `hurried`: new calls are being turned
-    /// away somewhere, so that nobody goes to rest.
-    pub(crate) fn worked(&self, worker: usize, busy: Duration, now: Instant, hurried: bool) -> bool {
+    /// A worker's turn took so long. True: from now on more or fewer receive, and all are to look. `hurried`, asked at a
+    /// look only: new calls are being turned away somewhere, so that nobody goes to rest.
+    pub(crate) fn worked(&self, worker: usize, busy: Duration, now: Instant, hurried: impl FnOnce() -> bool) -> bool {
         let workers = self.busy.len();
         if workers <= 1 {
             return false;
@@ -67,7 +67,7 @@ impl Rota {
         let total = self.busy.iter().map(|busy| busy.0.load(Ordering::Relaxed)).sum();
         let busy = total - std::mem::replace(&mut look.counted, total);
         let receiving = self.receiving();
-        let wanted = look.wanted(busy, elapsed, receiving, workers, hurried);
+        let wanted = look.wanted(busy, elapsed, receiving, workers, hurried());
         self.receiving.store(wanted, Ordering::Release);
         wanted != receiving
     }
@@ -201,16 +201,16 @@ mod tests {
 
     #[test]
     fn turns_add_up_over_the_workers() {
-        let rota = Rota::new(2);
+        let (rota, calm) = (Rota::new(2), || false);
         let at = |millis| rota.began + Duration::from_millis(millis);
         let busy = Duration::from_millis(1);
-        assert!(!rota.worked(0, busy, at(49), false), "too early to look");
-        assert!(rota.worked(1, busy, at(2_000), false));
+        assert!(!rota.worked(0, busy, at(49), calm), "too early to look");
+        assert!(rota.worked(1, busy, at(2_000), calm));
         assert_eq!(rota.receiving(), 1);
-        assert!(!rota.worked(0, busy, at(2_010), false));
-        assert!(rota.worked(1, Duration::from_millis(49), at(2_050), false));
+        assert!(!rota.worked(0, busy, at(2_010), calm));
+        assert!(rota.worked(1, Duration::from_millis(49), at(2_050), calm));
         assert_eq!(rota.receiving(), 2, "50 of 50 ms");
         let alone = Rota::new(1);
-        assert!(!alone.worked(0, Duration::from_secs(9), alone.began + Duration::from_secs(9), false));
+        assert!(!alone.worked(0, Duration::from_secs(9), alone.began + Duration::from_secs(9), calm));
     }
 }

@@ -222,7 +222,7 @@ impl<'a> Turn<'a> {
             let shared = &self.worker.shared;
             if shared
                 .rota
-                .worked(self.worker.position, busy, now.mono, shared.turns_away())
+                .worked(self.worker.position, busy, now.mono, || shared.turns_away())
             {
                 for other in &self.worker.others {
                     // A worker with a full inbox is awake, and looks at every turn.

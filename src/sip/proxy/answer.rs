@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::context::{Context, Final, Server};
 use super::core::Core;
 use super::counters::Kind;
+use super::outcome::Settlement;
 use super::overload::may_offer_control;
 use super::{health, outcome};
 use crate::ledger::Outcome;
@@ -62,7 +63,7 @@ impl Core {
         if status == 100 || !context.is_invite() {
             return;
         }
-        self.note_ringing(context, status);
+        self.note_ringing(&mut context.settlement, status);
         if context.timer_c.is_some() {
             context.timer_c = Some(now.mono + self.settings.timer_c);
         }
@@ -70,9 +71,9 @@ impl Core {
         self.answer(context, now, status, bytes);
     }
 
-    fn note_ringing(&mut self, context: &mut Context, status: u16) {
-        if (180..190).contains(&status) && context.settlement.ring() {
-            self.settle(context.settlement.reservation.clone(), Outcome::NoAnswer);
+    pub(super) fn note_ringing(&mut self, settlement: &mut Settlement, status: u16) {
+        if (180..190).contains(&status) && settlement.ring() {
+            self.settle(settlement.reservation.clone(), Outcome::NoAnswer);
         }
     }
 
@@ -92,7 +93,7 @@ impl Core {
         if let Some(held) = context.held.take() {
             self.calls.keep(self.keys.call(&context.request), held, now.mono);
         }
-        self.reach(context, Outcome::Answered);
+        self.reach(&mut context.settlement, Outcome::Answered);
         let bytes = self.upstream(response);
         if context.server.respond(now.mono, &self.durations, status) {
             context.last = Some((status, bytes.clone()));
@@ -113,7 +114,7 @@ impl Core {
             self.answered(context, now, response);
             return;
         }
-        self.note_ringing(context, status);
+        self.note_ringing(&mut context.settlement, status);
         // The next hop is still at it after we gave up: it is to stop.
         if context.branches[at].linger.is_some() {
             self.cancel_branch(context, at, now);
@@ -198,7 +199,7 @@ impl Core {
         if context.has_waiting_branch() {
             return;
         }
-        self.reach(context, outcome);
+        self.reach(&mut context.settlement, outcome);
         if let (408, Server::NonInvite(server)) = (best.status, &mut context.server) {
             // An answer would come too late (RFC 4320 §4.2): there is none.
             server.abandon();
@@ -244,9 +245,9 @@ impl Core {
         self.with_feedback(next.and_then(Via::parse), bytes)
     }
 
-    fn reach(&mut self, context: &mut Context, outcome: Outcome) {
-        if context.settlement.reach(outcome) {
-            self.settle(context.settlement.reservation.clone(), outcome);
+    pub(super) fn reach(&mut self, settlement: &mut Settlement, outcome: Outcome) {
+        if settlement.reach(outcome) {
+            self.settle(settlement.reservation.clone(), outcome);
         }
     }
 

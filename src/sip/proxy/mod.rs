@@ -354,13 +354,17 @@ impl Proxy {
 
     fn retransmitted(&mut self, id: ContextId) {
         self.core.counters.retransmission(Direction::In);
-        let Some(context) = self.contexts.get_mut(id) else {
-            return self.spent_retransmitted(id);
+        let kept = if let Some(context) = self.contexts.get_mut(id) {
+            Some((&mut context.server, &context.last, context.reply))
+        } else {
+            let spent = self.contexts.spent_mut(id);
+            spent.map(|spent| (&mut spent.server, &spent.last, spent.reply))
         };
-        if context.server.request() == ServerAction::Resend
-            && let Some((status, bytes)) = context.last.clone()
+        if let Some((server, last, reply)) = kept
+            && server.request() == ServerAction::Resend
+            && let Some((status, bytes)) = last.clone()
         {
-            self.core.resend(context.reply, bytes, Kind::Response(status));
+            self.core.resend(reply, bytes, Kind::Response(status));
         }
     }
 
@@ -438,15 +442,15 @@ impl Proxy {
         self.core.timers.set(id, &mut context.armed, wake);
         if wake.is_none() {
             let (key, holds_until) = (context.key, context.holds_until);
-            self.contexts.remove(id);
-            self.forget(key, holds_until, now);
+            self.forget(id, key, holds_until, now);
         } else if context.is_spent() {
             self.contexts.spend(id);
         }
     }
 
     /// A request is over; what was judged is not judged anew until then.
-    fn forget(&mut self, key: ServerKey, holds_until: Option<Instant>, now: Now) {
+    fn forget(&mut self, id: ContextId, key: ServerKey, holds_until: Option<Instant>, now: Now) {
+        self.contexts.remove(id);
         self.servers.remove(&key);
         if let Some(until) = holds_until.filter(|until| now.mono < *until) {
             self.recent.insert(key, until, now.mono, None);

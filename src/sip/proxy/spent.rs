@@ -17,21 +17,21 @@ use crate::sip::message::{Message, Method};
 use crate::sip::transaction::client::ClientAction;
 use crate::sip::transaction::earliest;
 use crate::sip::transaction::key::ServerKey;
-use crate::sip::transaction::server::{InviteServerState, ServerAction};
+use crate::sip::transaction::server::InviteServerState;
 use crate::sip::{Flow, Now};
 
 pub(super) struct Spent {
-    pub(super) key: ServerKey,
+    key: ServerKey,
     /// Where its responses went.
-    reply: Flow,
+    pub(super) reply: Flow,
     pub(super) server: Server,
     /// The final response to a request that is not INVITE, for its retransmissions.
-    last: Option<(u16, Bytes)>,
+    pub(super) last: Option<(u16, Bytes)>,
     branches: SmallVec<[SpentBranch; 1]>,
     settlement: Settlement,
     cancelled: bool,
-    pub(super) holds_until: Option<Instant>,
-    pub(super) armed: Option<Instant>,
+    holds_until: Option<Instant>,
+    armed: Option<Instant>,
 }
 
 struct SpentBranch {
@@ -88,7 +88,7 @@ impl Spent {
         }
     }
 
-    pub(super) fn wake(&self) -> Option<Instant> {
+    fn wake(&self) -> Option<Instant> {
         let branches = self.branches.iter().map(|branch| branch.client.wake());
         branches.fold(self.server.wake(), earliest)
     }
@@ -105,16 +105,6 @@ impl Spent {
 }
 
 impl Proxy {
-    /// The request came again.
-    pub(super) fn spent_retransmitted(&mut self, id: ContextId) {
-        if let Some(spent) = self.contexts.spent_mut(id)
-            && spent.server.request() == ServerAction::Resend
-            && let Some((status, bytes)) = spent.last.clone()
-        {
-            self.core.resend(spent.reply, bytes, Kind::Response(status));
-        }
-    }
-
     /// A CANCEL that came too late to change anything.
     pub(super) fn spent_cancelled(&mut self, id: ContextId) {
         if self.contexts.spent_mut(id).is_some_and(|spent| spent.cancelled) {
@@ -166,8 +156,7 @@ impl Proxy {
         self.core.timers.set(id, &mut spent.armed, wake);
         if wake.is_none() {
             let (key, holds_until) = (spent.key, spent.holds_until);
-            self.contexts.remove(id);
-            self.forget(key, holds_until, now);
+            self.forget(id, key, holds_until, now);
         }
     }
 }
@@ -181,18 +170,12 @@ impl Core {
         match branch.client.response(now.mono, &self.durations, status) {
             // Every 2xx goes back whatever was sent before (§16.7 step 5).
             ClientAction::Pass | ClientAction::Late if status >= 200 => {
-                if spent.settlement.reach(Outcome::Answered) {
-                    self.settle(spent.settlement.reservation.clone(), Outcome::Answered);
-                }
+                self.reach(&mut spent.settlement, Outcome::Answered);
                 let bytes = self.upstream(response);
                 self.send(spent.reply, bytes, Kind::Response(status));
             }
             // The phone may have rung after all.
-            ClientAction::Late => {
-                if (180..190).contains(&status) && spent.settlement.ring() {
-                    self.settle(spent.settlement.reservation.clone(), Outcome::NoAnswer);
-                }
-            }
+            ClientAction::Late => self.note_ringing(&mut spent.settlement, status),
             action => {
                 self.counters.retransmission(Direction::In);
                 if let (ClientAction::Ack, Some(ack)) = (action, &branch.ack) {
